@@ -18,51 +18,53 @@ import (
 
 // # Backfills
 //
-// A backfill is runs of due times of the past, which somebody asked for. The due times stand in its row of
-// tactus.backfills, in the order in which they run. The leader makes the runs while no due time waits to be settled, by
-// one statement at a time, each for one backfill:
+// A backfill is a request for runs of due times that have passed. The row of tactus.backfills holds these due times, in
+// the order in which they are to run. The leader makes the runs while no due time waits to be settled. Each statement
+// serves one backfill:
 //
 //	look: which may go on ──▶ queue ──▶ one: runs, events, place ──▶ the next in the queue
 //	  ▲                                                                      │
 //	  └────────────────────────── backfillEvery ───────────────────── it is empty
 //
-// The statement finds in the row where the backfill is, and moves it on, together with the runs that it makes. So
-// nothing of it is in memory: a crash, a lost answer or another leader repeats nothing and leaves out nothing.
-// Backfills of one schedule run one after another, in the order of their ids; those of several schedules take turns.
+// The statement reads from the row how far the backfill has come, and advances the row in the same transaction in which
+// it inserts the runs. Memory holds no progress, so after a crash, a lost answer or a change of leader no run is made
+// twice and none is left out. Backfills of one schedule run one after another, in the order of their ids; backfills of
+// different schedules take turns.
 //
-// One that PostgreSQL refuses is tried again in growing pauses, and has failed after maxBackfillTries, if it was
-// refused for the data in it. One that takes longer than backfillWithin is set aside in the same way, and goes on with
-// fewer due times at a time; after it all of them rest for a moment, so that together they take little of the loop.
+// A backfill that PostgreSQL refuses is tried again after growing pauses. If it was refused maxBackfillTries times
+// because of its data, it has failed. A backfill whose statement takes longer than backfillWithin is put off in the
+// same way, and then continues with fewer due times per statement. After such a statement all backfills rest for
+// backfillPause, so that together they take little of the loop's time.
 
 const (
-	backfillEvery    = 250 * time.Millisecond // how often to look, while a backfill is open
-	backfillPause    = 2 * time.Second        // how long one is left alone that cannot go on now
-	backfillPage     = 100                    // backfills that one look sees
+	backfillEvery    = 250 * time.Millisecond // how often to look for backfills, while one is open
+	backfillPause    = 2 * time.Second        // how long a backfill rests that cannot go on now
+	backfillPage     = 100                    // backfills that one look reads
 	backfillRuns     = 20                     // runs that one statement makes
-	backfillLooked   = 100                    // due times that it looks at
-	backfillWithin   = 500 * time.Millisecond // how long it may take, while everything else waits
-	maxBackfillTries = 8                      // how often one may be refused in a row
+	backfillLooked   = 100                    // due times that one statement looks at
+	backfillWithin   = 500 * time.Millisecond // how long one statement may take: the loop waits for it
+	maxBackfillTries = 8                      // how often a backfill may be refused in a row
 )
 
-// backfills are which of them may go on, as far as is known.
+// backfills says which backfills may go on, as far as the beat knows.
 type backfills struct {
-	at    memory.Micros // when there is something to do
+	at    memory.Micros // when to look again, or to make the next runs
 	queue []openBackfill
-	after domain.ID // where the next look goes on
-	any   bool      // one is open, as the looks since the last first one have seen
-	most  int       // how many the next look sees
+	after domain.ID // the id behind which the next look begins
+	any   bool      // the looks since the last one from the beginning have found an open backfill
+	most  int       // how many backfills the next look reads
 
-	within   time.Duration               // how long a look, or a step of one, may take
-	later    map[domain.ID]memory.Micros // those that are left alone, and until when
+	within   time.Duration               // how long a look, or one statement of a backfill, may take
+	later    map[domain.ID]memory.Micros // backfills that rest, and until when
 	tries    map[domain.ID]tries
 	failures failureLog
 }
 
-// tries are how often a backfill has failed in a row, was refused for the data in it, and took too long. Each step that
-// succeeds takes back one of the latter.
+// tries counts how often in a row a backfill has failed, how often it was refused because of its data, and how often
+// its statement took too long. Each statement that succeeds takes one off the last count and clears the others.
 type tries struct{ failed, refused, slow int }
 
-// part is how much of n a step does that has taken too long so many times.
+// part returns how many of n a statement should do: a quarter as many for each time that one took too long.
 func (t tries) part(n int) int { return max(1, n>>(2*min(t.slow, 8))) }
 
 func newBackfills(log *slog.Logger) backfills {
@@ -79,8 +81,9 @@ type openBackfill struct {
 	Ready        bool // it may go on
 }
 
-// openBackfillsSQL reads a page of the open backfills. The first one of each schedule is ready while it has room for
-// another run, and when all of its runs have ended.
+// openBackfillsSQL reads a page of the open backfills. The oldest open backfill of each schedule is ready if fewer of
+// its runs are unfinished than may be active, or, once it has made all its runs, if none is unfinished (it can then be
+// ended).
 const openBackfillsSQL = `
 with open as materialized (
     select id, schedule_id, max_active, place, total from tactus.backfills
@@ -92,9 +95,9 @@ select f.id, f.schedule_id, not exists (
 from open f join tactus.schedules s on s.id = f.schedule_id, lateral (` + activeSQL + `) a
 order by f.id`
 
-// activeSQL counts the unfinished runs of the backfill f of the schedule s. Of what was handed over and nobody reports
-// on (streams, tasks that ignore their result) nothing more is expected. Such runs stay unfinished for good, so only
-// the newest unfinished runs are looked at: twice as many as may be active at most.
+// activeSQL counts the unfinished runs of the backfill f of the schedule s. A run that was handed over and that nobody
+// reports on (it went to a stream, or its task ignores results) does not count, since nothing will ever finish it. Such
+// runs stay unfinished for good, so only the newest unfinished runs are looked at: twice as many as may ever be active.
 const activeSQL = `
     select count(*) as active from (
         select newest.* from tactus.runs newest
@@ -104,17 +107,17 @@ const activeSQL = `
     where ` + sqlexpr.Heard + `
         and (b.status <> 'sent' or ` + sqlexpr.TaskStream + ` is null and not ` + sqlexpr.TaskIgnoresResult + `)`
 
-// backfillSQL has a backfill go on.
+// backfillSQL makes the next runs of a backfill, or ends it. Its common table expressions:
 //
 //   - lease: as in fireDueSQL.
-//   - f: the backfill, locked. One that somebody else has locked, who cancels it, is left alone.
-//   - of: its schedule. The backfill ends when the schedule was deleted since it was asked for. It waits while the
-//     schedule is invalid, not judged, or was paused after it was asked for.
-//   - room: how many runs may begin: of large tasks, as many as the beat fires by one statement. Under the policy queue
-//     none may while another run of the schedule is unfinished or waits; runs that may overlap are looked for among its
-//     newest.
-//   - next: the next due times, up to the first one that memory has not settled.
-//   - judged: those that are left out, and of the others how many come up to each.
+//   - f: the backfill, locked. If another transaction has locked it (to cancel it, say), the statement does nothing.
+//   - of: its schedule. The backfill ends if the schedule was deleted after the backfill was requested. It waits while
+//     the schedule is invalid or not judged, or if the schedule was paused after the request.
+//   - room: how many runs may begin. Of large tasks these are no more than the beat fires by one statement. Under the
+//     policy queue none may begin while another run of the schedule is unfinished or waits; runs that may overlap are
+//     looked for among the newest 100 of the schedule.
+//   - next: the next due times of the backfill, up to the first one that memory has not settled.
+//   - judged: for each of them, why it is left out, or its number among those that are not.
 const backfillSQL = `
 with lease as materialized (
     select epoch, clock_timestamp() as now from (
@@ -196,7 +199,7 @@ select exists (select from lease), (select count(*) from event), (select count(*
     (select coalesce(sum(bytes), 0)::bigint from event),
     (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e where @ring::boolean)`
 
-// failBackfillSQL ends a backfill that cannot go on.
+// failBackfillSQL ends a backfill as failed.
 const failBackfillSQL = `
 with lease as materialized (
     select epoch from tactus.leases where name = 'beat' and epoch = @epoch` + lockTimeoutSQL + ` for share
@@ -204,12 +207,12 @@ with lease as materialized (
 update tactus.backfills set ended_at = clock_timestamp(), outcome = 'failed', due_times = '{}', ended_by = @actor, end_reason = @reason
 where id = @id and ended_at is null and exists (select from lease)`
 
-// mayBackfill reports whether this beat has nothing better to do.
+// mayBackfill reports whether nothing more urgent is to be done: no due time waits, and no sink has to catch up.
 func (b *Beat) mayBackfill(now memory.Micros) bool {
 	return !b.lease.unanswered && !b.resync.foreign() && !b.backlog.waits && !b.backlog.full() && b.nextFire() > now
 }
 
-// backfill looks which backfills are open, or has one of them go on.
+// backfill makes the next runs of the first backfill in the queue. If the queue is empty, it looks for open backfills.
 func (b *Beat) backfill(ctx context.Context, now memory.Micros) error {
 	if !b.lease.leading || b.cfg.Shadow || now < b.backfills.at {
 		return nil
@@ -238,7 +241,7 @@ func (b *Beat) backfill(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// succeeded notes that a step of a backfill was done.
+// succeeded notes that a statement of a backfill succeeded.
 func (f *backfills) succeeded(id domain.ID) {
 	if t := (tries{slow: f.tries[id].slow - 1}); t.slow > 0 {
 		f.tries[id] = t
@@ -250,7 +253,7 @@ func (f *backfills) succeeded(id domain.ID) {
 	}
 }
 
-// lookForBackfills takes those of the next page that may go on.
+// lookForBackfills reads the next page of open backfills, and queues those that may go on.
 func (b *Beat) lookForBackfills(ctx context.Context, now memory.Micros) error {
 	f := &b.backfills
 	within, cancel := context.WithTimeout(ctx, f.within)
@@ -270,7 +273,7 @@ func (b *Beat) lookForBackfills(ctx context.Context, now memory.Micros) error {
 		b.takeBackfills(found, now)
 		return nil
 	case postgres.Code(err) == undefinedTable:
-		f.at = now + time.Minute.Microseconds() // the schema is that of the release before, which had none
+		f.at = now + time.Minute.Microseconds() // the schema is that of the release before, which has no backfills
 		return nil
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 		f.failures.report(err)
@@ -312,11 +315,11 @@ func (b *Beat) takeBackfills(found []openBackfill, now memory.Micros) {
 	}
 }
 
-// goOnWith has a backfill go on, and reports whether it could.
+// goOnWith makes the next runs of a backfill, or ends it, and reports whether either was possible.
 func (b *Beat) goOnWith(ctx context.Context, f openBackfill, now memory.Micros) (moved bool, err error) {
 	settled := now
 	if _, changed := b.syncs.pending[f.Schedule]; changed {
-		return false, nil // it may be due before now
+		return false, nil // once it is read, the schedule may be due before now
 	}
 	if r, known := b.memory.Find(f.Schedule); known && r.Due <= settled {
 		settled = r.Due - 1
@@ -359,8 +362,9 @@ func (b *Beat) goOnWith(ctx context.Context, f openBackfill, now memory.Micros) 
 	return written > 0, nil
 }
 
-// delayBackfill leaves a backfill alone that cannot go on, and ends one that never will. The error is one that concerns
-// this beat.
+// delayBackfill puts off a backfill whose statement failed, and ends it as failed once PostgreSQL has refused its data
+// too often. It returns an error only if the step of the beat has failed: the database does not answer, or the backfill
+// could not be ended.
 func (b *Beat) delayBackfill(ctx context.Context, f openBackfill, now memory.Micros, err error) error {
 	if postgres.Code(err) == "" && !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
 		return err // the database does not answer

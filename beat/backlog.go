@@ -16,11 +16,11 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// While more is due than can be handed over, firing and handing over share the machine: firing waits for the sink that
-// is behind, and records only as many runs as this sink has taken meanwhile. Without that, firing would take most of
-// the machine, because it costs less than handing over, and the backlog would grow without end; the older a run is that
-// waits in it, the more it costs to hand over. What is due and has not fired stays in memory, oldest first, and the
-// misfire policy decides what becomes of it if it is late.
+// While more is due than can be handed over, firing and handing over compete for the machine. Firing is the cheaper of
+// the two, so it would take most of the machine and the backlog would grow without end; and the longer a run waits in
+// the backlog, the more it costs to hand over. So firing waits for the sink that is behind, and fires only as many runs
+// as this sink has taken meanwhile. Due times that have not fired stay in memory, the oldest first; one that becomes
+// late is decided by its misfire policy.
 const (
 	// freeBacklog is how many runs may wait to be handed over before firing waits: enough to keep a relay busy.
 	freeBacklog = 20_000
@@ -31,50 +31,54 @@ const (
 	awayAfter = 5 * time.Second
 	// unaskedFirings is how many runs fire, while no sink is behind, before the sinks are asked again.
 	unaskedFirings = 1000
-	// leastLeave is the least number of runs worth a firing, and leavePause the time between two questions for it.
+	// leastLeave is the least number of runs that are worth a firing. While fewer may fire, the sinks are asked again
+	// after leavePause.
 	leastLeave, leavePause = 500, 10 * time.Millisecond
-	// smallLeave is the time after which fewer runs are worth a firing.
+	// smallLeave is the time after the last firing from which on fewer runs than leastLeave are worth one.
 	smallLeave = 200 * time.Millisecond
 )
 
-// backlog is how far the sinks of runs are behind what was fired.
+// backlog is how far the sinks of runs are behind the runs that were fired, and how many may fire because of it.
 type backlog struct {
 	sinks   map[string]sinkBacklog
 	unasked int       // runs that were fired since the sinks were asked
 	leave   float64   // how many runs may fire, while a sink is behind
 	behind  int64     // runs that the slowest sink which is not away has not taken
 	waits   bool      // firing waits for a sink
-	next    time.Time // when to ask again
-	fired   time.Time // when the last leave was used
+	next    time.Time // not before then are the sinks asked again
+	fired   time.Time // when runs were last fired
 
 	heavy      []heavyFiring // firings of heavy tasks that a sink has not taken, the oldest first
-	heavySince time.Time     // since when there are any
-	heavierAt  memory.Micros // when heavy tasks may fire, as far as these are concerned
+	heavySince time.Time     // since when heavy has not been empty
+	heavierAt  memory.Micros // when heavy tasks may fire, as far as heavy is concerned
 }
 
-// heavyFiring is a firing of heavy tasks: what they weigh together, in KiB, and the last position of their events.
+// heavyFiring is a firing of heavy tasks: their total weight in KiB, and the last position of their events.
 type heavyFiring struct {
 	weight   int
 	position int64
 }
 
-// freeWeight is how much may wait to be handed over before heavy tasks wait to fire, in KiB. What is light and fires
-// behind them then waits for that much to be handed over, and not for all that is due.
+// freeWeight is how many KiB of heavy tasks may wait to be handed over before the next heavy tasks wait to fire. Runs
+// are handed over in the order in which they fired, so a light task that fires behind heavy ones waits for about
+// freeWeight at most, and not for all heavy tasks that are due.
 const freeWeight = 8 << 10
 
-// sinkBacklog is where a sink was when it was asked, and since when.
+// sinkBacklog is the position up to which a sink had taken runs when it was last asked, and when this position last
+// rose.
 type sinkBacklog struct {
 	at    int64
 	moved time.Time
 }
 
-// sinkPlace is what the log says of a sink of runs: the newest position, and the one up to which it has taken runs.
+// sinkPlace is what the ledger says of a sink of runs: the newest position of the log, and the position up to which the
+// sink has taken runs.
 type sinkPlace struct {
 	Sink       string
 	Newest, At int64
 }
 
-// sinkPlacesSQL reads where the sinks of runs are that are served. Positions of both topics are drawn from one
+// sinkPlacesSQL reads the positions of the sinks of runs that are served. Positions of both topics are drawn from one
 // sequence, so a backlog looks longer than it is while many schedules change, until the next run is handed over.
 const sinkPlacesSQL = `
 select s.sink, (select last_value from tactus.outbox_position),
@@ -98,7 +102,7 @@ func (b *Beat) mayFire(ctx context.Context, tier memory.Tier) (int, error) {
 		places, err = postgres.Collect(ctx, b.pool, pgx.RowToStructByPos[sinkPlace], sinkPlacesSQL, planned)
 		return err
 	})
-	if _, locked := errors.AsType[*tablelocks.Locked](err); err != nil && !locked { // if it is, all of them are away
+	if _, locked := errors.AsType[*tablelocks.Locked](err); err != nil && !locked { // locked: all sinks count as away
 		return 0, fmt.Errorf("ask how far sinks are: %w", err)
 	}
 	n := l.heard(places, now)
@@ -109,10 +113,10 @@ func (b *Beat) mayFire(ctx context.Context, tier memory.Tier) (int, error) {
 	return l.leaveOf(tier, n), nil
 }
 
-// full reports whether heavy tasks have to wait until what was fired of them is handed over.
+// full reports whether heavy tasks have to wait until sinks have taken more of those that were fired.
 func (l *backlog) full() bool { return l.heavyWeight() >= freeWeight }
 
-// leaveOf returns how many of n due times that may fire may be of a tier.
+// leaveOf returns how many due times of a tier may fire, if n due times of any tier may.
 func (l *backlog) leaveOf(tier memory.Tier, n int) int {
 	if tier != memory.Light && l.full() {
 		return 0
@@ -120,7 +124,7 @@ func (l *backlog) leaveOf(tier memory.Tier, n int) int {
 	return n
 }
 
-// handingOver takes in that heavy tasks were fired.
+// handingOver notes that heavy tasks of a weight were fired, the last of them with the position newest.
 func (l *backlog) handingOver(weight int, newest *int64, now time.Time) {
 	if newest == nil {
 		return
@@ -131,7 +135,7 @@ func (l *backlog) handingOver(weight int, newest *int64, now time.Time) {
 	l.heavy = append(l.heavy, heavyFiring{weight, *newest})
 }
 
-// heavyWeight is what the heavy tasks weigh together that a sink has not taken, as far as is known.
+// heavyWeight returns the total weight of the heavy tasks that some sink is not known to have taken.
 func (l *backlog) heavyWeight() (sum int) {
 	for _, h := range l.heavy {
 		sum += h.weight
@@ -139,7 +143,7 @@ func (l *backlog) heavyWeight() (sum int) {
 	return sum
 }
 
-// forget forgets the heavy tasks that all sinks have taken which are not away.
+// forget drops the heavy firings that every sink has taken. Sinks that are away do not count.
 func (l *backlog) forget(now time.Time) {
 	taken := int64(math.MaxInt64)
 	for _, s := range l.sinks {
@@ -150,7 +154,7 @@ func (l *backlog) forget(now time.Time) {
 	l.heavy = slices.DeleteFunc(l.heavy, func(h heavyFiring) bool { return h.position <= taken })
 }
 
-// heard takes in where the sinks are, and returns how many due times may fire.
+// heard processes the positions of the sinks, and returns how many due times may fire.
 func (l *backlog) heard(places []sinkPlace, now time.Time) int {
 	before := l.sinks
 	l.sinks, l.unasked, l.behind = map[string]sinkBacklog{}, 0, 0
@@ -191,17 +195,16 @@ func (l *backlog) heard(places []sinkPlace, now time.Time) int {
 	return 0
 }
 
-// took takes in that runs were fired.
+// took notes that n runs were fired.
 func (l *backlog) took(n int64, now time.Time) {
 	l.unasked += int(n)
 	l.leave, l.fired = max(0, l.leave-float64(n)), now
 }
 
-// pause is how long nothing may fire.
+// pause returns for how long nothing may fire.
 func (l *backlog) pause(now time.Time) time.Duration { return max(0, l.next.Sub(now)) }
 
-// noteBacklog tells Stats how far the sinks are behind, and the log when firing begins to wait for them, and when it
-// ends.
+// noteBacklog updates Stats, and logs when firing begins and when it ceases to wait for sinks.
 func (b *Beat) noteBacklog() {
 	b.stats.mu.Lock()
 	was := b.stats.Behind > 0

@@ -28,20 +28,20 @@ const (
 // DefaultStatements is how many statements fire at once, unless the configuration says otherwise.
 const DefaultStatements = 2
 
-// Config says how a beat works. Zero members mean the defaults.
+// Config configures a beat. A zero field means its default.
 type Config struct {
-	Name       string        // among other beats; the same after a restart
+	Name       string        // unique among all beats, and the same after a restart
 	Poll       time.Duration // how often the log is read
-	MinResync  time.Duration // at most one resync in this time
-	Lease      time.Duration // how long a silent run without a time limit keeps back the next, if they must not overlap
-	Takeover   time.Duration // how late a due time fires whatever its policy; a crash must not take longer
-	Statements int           // that fire at once when much is due, each on a connection of its own
+	MinResync  time.Duration // the least time between the beginnings of two resyncs
+	Lease      time.Duration // how long a silent run without a time limit blocks the next, if they must not overlap
+	Takeover   time.Duration // how late a due time may be and fire whatever its policy, because of a takeover
+	Statements int           // how many fire at once when much is due, each on a connection of its own
 	Shadow     bool          // decide and record, but fire nothing
 	Log        *slog.Logger
-	Traces     Traces // where what is done is recorded; nil for nowhere
+	Traces     Traces // records traces of what the beat does; nil for none
 
-	DeleteCompleted    bool          // of schedules that can fire no more, those that do not say what becomes of them
-	CompletedRetention time.Duration // how long those that are to be deleted are kept
+	DeleteCompleted    bool          // delete completed schedules whose policy does not say what becomes of them
+	CompletedRetention time.Duration // how long a completed schedule is kept before it is deleted
 }
 
 // Beat is one beat: a leader that fires, or a standby. Its state belongs to the goroutine that calls step; only the
@@ -50,33 +50,33 @@ type Beat struct {
 	cfg    Config
 	mode   mode // what a shadow does differently
 	pool   *pgxpool.Pool
-	feed   Feed // nil: the log is only polled
+	feed   Feed // nil: the beat only polls the log
 	log    *slog.Logger
-	holder string // names this process in the lease: no other process, not even a later one of the same name, has it
+	holder string // names this process in the lease; unique even among processes with the same Config.Name
 
 	clock     clock         // PostgreSQL's time
 	clockStep memory.Micros // how far PostgreSQL's clock stepped during this step of the beat
 	memory    *memory.Memory
 
-	withdrawal withdrawal // of what a clock judged that was ahead
+	withdrawal withdrawal // of rows that were recorded while PostgreSQL's clock was ahead
 
-	lease     tenure    // who fires
+	lease     tenure    // who fires, as far as this beat knows
 	shadow    shadow    // in shadow mode: the beat that fires
 	inbox     inbox     // what the feed has brought
 	polls     polls     // how far the log has been read
 	syncs     syncs     // schedules that are to be read
-	unread    unread    // whether the log can be read
-	calendars calendars // which have changed
+	unread    unread    // how to go on while the log cannot be read
+	calendars calendars // whether they are to be compared with the table
 	resync    resync
-	paces     [memory.Tiers]pacing // how much of a tier fires at once
+	paces     [memory.Tiers]pacing // how much of each tier one statement fires
 	turns     turns                // which tier fires next
 	parallel  sideBySide           // how many statements a firing has
-	slow      slow                 // what takes longer than it may by itself
+	slow      slow                 // due times that take too long even in a statement of their own
 	backlog   backlog              // how far handing over is behind firing
-	locks     locks                // schedules that somebody has locked
-	counts    counts               // whether their table can be read
-	beside    *tablelocks.Beside   // tables that somebody has locked
-	refusals  firingRefused        // what PostgreSQL refused to fire
+	locks     locks                // schedules that do not fire because another session has locked a row
+	counts    counts               // whether the counts of runs can be read
+	beside    *tablelocks.Beside   // how to do without a table that another session has locked
+	refusals  firingRefused        // whether PostgreSQL refuses some decisions, or all of them
 	invalid   invalid              // schedules that cannot be read
 	pauses    pauses               // when the next pause ends
 	spent     spent                // schedules that can fire no more
@@ -88,7 +88,8 @@ type Beat struct {
 // named are the arguments of a statement.
 type named = pgx.NamedArgs
 
-// New returns a beat that uses a pool, which it does not close. Without a feed (nil) it only polls.
+// New returns a beat that uses the pool, and does not close it. If feed is nil, the beat hears of changes by polls
+// alone.
 func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	if cfg.Name == "" {
 		return nil, errors.New("a beat needs a name")
@@ -137,8 +138,8 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	}, nil
 }
 
-// Run loads, then syncs and fires until ctx ends, and gives the lease up. An error of PostgreSQL is logged, and the
-// step tried again; the error that Run returns is that of giving the lease up.
+// Run loads all schedules, then syncs and fires until ctx ends, and finally gives the lease up. An error of a step is
+// logged, and the step is tried again. Run only returns the error of giving the lease up.
 func (b *Beat) Run(ctx context.Context) error {
 	if !b.retry(ctx, "start", b.start) {
 		return nil
@@ -194,8 +195,8 @@ func (b *Beat) retry(ctx context.Context, what string, act func(context.Context)
 // readOnly and inRecovery are the codes by which PostgreSQL refuses what only a primary can do.
 const readOnly, inRecovery = "25006", "55000"
 
-// reason puts first what an operator has to know about an error. A server that refuses to connect says inRecovery of a
-// database that takes no connections, too.
+// reason returns the error with an explanation in front of it, if PostgreSQL does not accept writes. An error of
+// connecting is left as it is: PostgreSQL also uses the code inRecovery for a database that allows no connections.
 func reason(err error) error {
 	if _, refused := errors.AsType[*pgconn.ConnectError](err); refused {
 		return err
@@ -206,8 +207,8 @@ func reason(err error) error {
 	return err
 }
 
-// wait sleeps until the instant, or until something is heard. It sleeps by the monotonic clock, and never for longer
-// than a poll, since PostgreSQL's clock may step meanwhile.
+// wait sleeps until the instant, or until the feed brings something. It measures the time by the monotonic clock, and
+// never sleeps longer than the time between two polls, because PostgreSQL's clock may step meanwhile.
 func (b *Beat) wait(ctx context.Context, until memory.Micros) {
 	timer := time.NewTimer(min(time.UnixMicro(until).Sub(b.clock.now()), b.cfg.Poll, renewEvery))
 	defer timer.Stop()

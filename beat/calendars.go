@@ -15,16 +15,16 @@ import (
 	"github.com/tactus-dev/tactus/internal/tablelocks"
 )
 
-// calendars is what the beat has heard of calendars. Their events only tell that one has changed: those that schedules
-// in memory use are then compared by their versions, and what differs is read. So they are with each poll, because a
-// hand leaves no event. Memory moves the schedules that go by
-// it, in slices between which the beat fires.
+// calendars says whether calendars are to be compared with the table. An event of a calendar only says that it has
+// changed. The beat then compares the versions of the calendars that schedules in memory use, and reads those that
+// differ. It does the same at each poll, because an edit by hand leaves no event. Memory then moves the schedules that
+// go by a changed calendar, in slices between which the beat fires.
 type calendars struct {
-	wanted bool // they are to be compared
-	more   bool // there may be more than one step compiles
+	wanted bool // the versions are to be compared
+	more   bool // the last step has read as many as one step may: there may be more
 }
 
-// changedCalendarsSQL reads the calendars that memory has in another version, those included that are gone.
+// changedCalendarsSQL reads the calendars whose version differs from the one in memory, and those that do not exist.
 const changedCalendarsSQL = `
 select k.name, c.version, c.updated_at, c.days::text
 from unnest(@names::text[], @versions::bigint[]) k (name, version)
@@ -32,18 +32,18 @@ left join tactus.calendars c on c.name = k.name and c.deleted_at is null
 where coalesce(c.version, @gone::bigint) <> k.version
 order by c.created_at, k.name limit @most::bigint`
 
-// gone is the version of a calendar that there is none of.
+// gone stands for the version of a calendar that does not exist.
 const gone = -1
 
 // calendarRow is a row of changedCalendarsSQL.
 type calendarRow struct {
 	Name    string
-	Version *int64 // nil when there is none
+	Version *int64 // nil when the calendar does not exist
 	Updated *time.Time
 	Days    *string
 }
 
-// syncCalendars reads what has changed of the calendars that schedules in memory use.
+// syncCalendars reads the changed calendars among those that schedules in memory use.
 func (b *Beat) syncCalendars(ctx context.Context) error {
 	if !b.calendars.wanted && !b.memory.LacksCalendars() {
 		return nil
@@ -53,7 +53,7 @@ func (b *Beat) syncCalendars(ctx context.Context) error {
 		rows, err = b.readCalendars(ctx)
 		return err
 	})
-	if _, locked := errors.AsType[*tablelocks.Locked](err); locked { // what goes by them waits, and nothing else
+	if _, locked := errors.AsType[*tablelocks.Locked](err); locked { // schedules with calendars wait, and nothing else
 		b.calendars = calendars{wanted: true}
 		return nil
 	}
@@ -65,7 +65,7 @@ func (b *Beat) syncCalendars(ctx context.Context) error {
 	return nil
 }
 
-// refuseUnknown refuses a calendar that there is none of: a hand has deleted it under the schedules.
+// refuseUnknown refuses a calendar that does not exist, because somebody has deleted its row by hand.
 func (b *Beat) refuseUnknown(name string) {
 	b.log.Error("a calendar is gone: schedules that use it are invalid", "calendar", name)
 	b.memory.RefuseCalendar(name, gone, memory.Never, &domain.Error{
@@ -74,10 +74,10 @@ func (b *Beat) refuseUnknown(name string) {
 	})
 }
 
-// calendarsAtOnce is how many calendars a step compiles: it takes some 50 ms at most.
+// calendarsAtOnce is how many calendars a step compiles: each takes some 50 ms at most.
 const calendarsAtOnce = 1
 
-// readCalendars makes memory have some of the calendars that its schedules use and it has in another version.
+// readCalendars reads into memory up to calendarsAtOnce of the changed calendars, and returns them.
 func (b *Beat) readCalendars(ctx context.Context) ([]calendarRow, error) {
 	m := b.memory
 	used := m.CalendarsInUse()
@@ -105,7 +105,7 @@ func (b *Beat) readCalendars(ctx context.Context) ([]calendarRow, error) {
 		}
 		version, since := *c.Version, c.Updated.UnixMicro()
 		set, err := c.compile(calendar.MaxCost - m.CalendarCost(c.Name))
-		if err != nil { // only a hand, or an earlier release, can have written it
+		if err != nil { // written by hand, or by an earlier release
 			b.log.Error("a calendar is refused: schedules that use it are invalid", "calendar", c.Name, "err", err)
 			m.RefuseCalendar(c.Name, version, since, err)
 			continue
@@ -116,7 +116,7 @@ func (b *Beat) readCalendars(ctx context.Context) ([]calendarRow, error) {
 	return changed, nil
 }
 
-// compile returns the set of a calendar, which may cost so much. The error tells what to do.
+// compile compiles a calendar whose set may cost most. The error says how to correct the calendar.
 func (c calendarRow) compile(most int) (*calendar.Set, error) {
 	var items []calendar.Item
 	err := json.Unmarshal([]byte(*c.Days), &items)
@@ -136,11 +136,11 @@ func (c calendarRow) compile(most int) (*calendar.Set, error) {
 	}
 }
 
-// sweepBudget is what a step spends on moving schedules by calendars: some milliseconds, so that what is due meanwhile
-// fires hardly later.
+// sweepBudget bounds what a step spends on moving schedules by calendars (see memory.Memory.Sweep): some milliseconds,
+// so that due times are hardly delayed.
 const sweepBudget = 100_000
 
-// sweepCalendars moves some of the schedules that a change of a calendar moves.
+// sweepCalendars moves some of the schedules whose calendars have changed.
 func (b *Beat) sweepCalendars(context.Context, memory.Micros) error {
 	if !b.memory.Sweeping() {
 		return nil

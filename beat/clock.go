@@ -8,27 +8,27 @@ import (
 	"github.com/tactus-dev/tactus/internal/slowclock"
 )
 
-// clock is PostgreSQL's clock, carried on by this machine's monotonic one. Steps of the local wall clock change
-// nothing. When PostgreSQL's own clock steps, the clock follows it, forwards and back, since what is due is due by
-// PostgreSQL's time.
+// clock tells PostgreSQL's time between two answers of PostgreSQL: the last time that PostgreSQL reported plus the time
+// that has passed since by this machine's monotonic clock. So steps of the local wall clock have no effect. When
+// PostgreSQL's own clock steps, forward or back, clock follows it, since schedules are due by PostgreSQL's time.
 type clock struct {
 	mu     sync.Mutex
-	server time.Time     // what PostgreSQL said
-	heard  time.Time     // when its answer came; it was asked before, so server + elapsed is never early
-	behind time.Duration // how far that may be behind, at most: the answer was so long on its way
+	server time.Time     // the time that PostgreSQL reported last
+	heard  time.Time     // when its answer came, which is after it read its clock: server + elapsed is never early
+	behind time.Duration // how far server + elapsed may be late: as long as the question and its answer took
 	skew   time.Duration
 
 	steady   slowclock.Clock
-	trusting bool          // what PostgreSQL says is believed at once: for tests, which set the clock
-	doubted  time.Duration // how far PostgreSQL is ahead of what is believed
+	trusting bool          // a jump ahead is believed at once: for tests, which set the clock
+	doubted  time.Duration // how far PostgreSQL's clock is ahead of the time that is believed
 }
 
-// noStep is what clocks may differ by for other reasons than a step.
+// noStep is the difference up to which two clocks are not taken to have stepped.
 const noStep = 100 * time.Millisecond
 
-// anchor takes PostgreSQL's time from an answer that has just come. It returns by how much PostgreSQL's clock has
-// certainly stepped since the answer before: any smaller difference may be the time that the two answers were on
-// their way.
+// anchor sets the clock to the time in an answer of PostgreSQL that has just come; asked is when the question was sent.
+// It returns by how much PostgreSQL's clock has certainly stepped since the previous answer. Smaller differences are
+// not steps, since they may come from the time that the two answers took.
 func (c *clock) anchor(asked, server time.Time) (step time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,8 +50,9 @@ func (c *clock) anchor(asked, server time.Time) (step time.Duration) {
 	return step
 }
 
-// believes returns what time it is at most, whatever PostgreSQL's clock says meanwhile, for what is judged by its age;
-// nil when nothing limits that.
+// believes returns the latest time that it can be now, even if PostgreSQL's clock has jumped ahead. Statements that
+// judge rows by their age compare with it, so that such a jump makes no row look old. It returns nil if nothing limits
+// the time.
 func (c *clock) believes() *time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +63,7 @@ func (c *clock) believes() *time.Time {
 	return &at
 }
 
-// doubts reports whether PostgreSQL's clock has jumped ahead, and is not believed yet.
+// doubts reports whether PostgreSQL's clock has jumped ahead and its time is not believed yet.
 func (c *clock) doubts() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -78,15 +79,15 @@ func (c *clock) now() time.Time {
 	return c.carried(localNow())
 }
 
-// ahead returns how far the local wall clock is ahead of Postgres', at the last anchor.
+// ahead returns how far the local wall clock was ahead of PostgreSQL's at the last anchor.
 func (c *clock) ahead() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.skew
 }
 
-// anchorClock takes the time from an answer. A step of PostgreSQL's clock is logged now, and applied at the end of
-// the beat's own step (applyClockStep).
+// anchorClock sets the clock to the time in an answer. A step of PostgreSQL's clock is logged at once, and taken into
+// account at the end of the current step of the beat (applyClockStep).
 func (b *Beat) anchorClock(asked, server time.Time) {
 	step := b.clock.anchor(asked, server)
 	if step == 0 {
@@ -100,8 +101,9 @@ func (b *Beat) anchorClock(asked, server time.Time) {
 	}
 }
 
-// applyClockStep moves the times at which something is to be done with a clock that went back, so that they come when
-// they would have, and returns by how much the clock stepped. When the clock went forward the times have come.
+// applyClockStep returns by how much PostgreSQL's clock has stepped during this step of the beat. If the clock went
+// back, it moves back by as much the instants at which the beat is to act next; otherwise the beat would wait until the
+// clock had reached them again. If the clock went forward, these instants are past, and the beat acts.
 func (b *Beat) applyClockStep() memory.Micros {
 	step := b.clockStep
 	b.clockStep = 0
@@ -115,7 +117,7 @@ func (b *Beat) applyClockStep() memory.Micros {
 		b.invalid.notBefore += step
 		b.spent.notBefore, b.spent.sweepAt = b.spent.notBefore+step, b.spent.sweepAt+step
 		b.pauses.at, b.backfills.at = memory.Always, memory.Always
-		clear(b.pauses.later) // what was left alone for a while is tried again
+		clear(b.pauses.later) // whatever was put off is tried again
 		clear(b.backfills.later)
 		clear(b.spent.later)
 		for id := range b.locks.pauses {

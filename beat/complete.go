@@ -16,34 +16,35 @@ import (
 
 // # Schedules that can fire no more
 //
-// A schedule that is due once and was, whose ends_at or recurrence is over, or that has used up its max_runs, is
-// recorded as completed by the leader, and leaves memory. One that only its calendars keep from being due stays,
-// because they may change.
+// The leader records a schedule as completed, and removes it from memory, if the schedule has no due time left: it was
+// to fire once and has fired, its ends_at has passed, its recurrence has ended, or it has used up its max_runs. A
+// schedule that has no due time only because of its calendars stays, because calendars may change.
 //
 //	settled ──no due time follows──▶ spent ──schedule.completed──▶ out of memory ──retention──▶ deleted, if it says so
 //
-// The version of the row is the one by which it was judged: a change that was committed before keeps it from being
-// completed. What a beat could not record, because it crashed, the next one finds when it loads. Adopted schedules are
-// left as they are: their table alone changes them.
+// The statement completes a row only in the version that memory has judged, so a schedule is not completed by what it
+// was before a change. If a beat crashes before it has recorded a schedule, the next beat finds the schedule when it
+// loads. Adopted schedules are never completed: only the table that they are adopted from changes them.
 
-// DefaultCompletedRetention is how long a completed schedule is kept that is to be deleted.
+// DefaultCompletedRetention is how long a completed schedule is kept before it is deleted, if it is to be deleted.
 const DefaultCompletedRetention = 7 * 24 * time.Hour
 
-// spent are the schedules that were found to be due no more, by their versions.
+// spent are the schedules that were found to have no due time left.
 type spent struct {
 	found     map[domain.ID]judged
-	notBefore memory.Micros               // when they may be recorded
-	sweepAt   memory.Micros               // when to look for those to delete
-	later     map[domain.ID]memory.Micros // those of which PostgreSQL refuses the row, and when to try again
+	notBefore memory.Micros               // when they may be recorded as completed
+	sweepAt   memory.Micros               // when to look for completed schedules to delete
+	later     map[domain.ID]memory.Micros // schedules whose row PostgreSQL refuses, and when to try again
 }
 
-// judged is by what version a schedule can fire no more, and whether its count decides that.
+// judged is the version of a schedule that memory has judged, and whether the count of its runs still has to be
+// compared with its max_runs: memory has no counts.
 type judged struct {
 	version int64
 	counted bool
 }
 
-// at returns when there is something to record.
+// at returns when something is to be recorded, or Never.
 func (s *spent) at(now memory.Micros) memory.Micros {
 	if len(s.found) == 0 {
 		return memory.Never
@@ -51,7 +52,8 @@ func (s *spent) at(now memory.Micros) memory.Micros {
 	return max(now, s.notBefore)
 }
 
-// noteAllSpent notes what is due no more in all of memory: a standby passes over what the leader has settled.
+// noteAllSpent goes through all of memory and notes the schedules that have no due time left. A new leader needs this:
+// as a standby it noted none of those whose last due time its predecessor has settled.
 func (b *Beat) noteAllSpent() {
 	for slot := range b.memory.Slots() {
 		r := b.memory.At(slot)
@@ -65,11 +67,11 @@ func (b *Beat) noteAllSpent() {
 }
 
 const (
-	completeAtOnce = 500 // schedules in one statement; fewer when they are large, as each event has a copy
+	completeAtOnce = 500 // schedules in one statement; fewer if they are large, since each event holds a copy
 	sweepEvery     = time.Minute
 )
 
-// noteSpent notes that a schedule is to be completed, if it is due no more.
+// noteSpent notes that a schedule is to be completed, if it has no due time left.
 func (b *Beat) noteSpent(m *memory.Memory, id domain.ID) {
 	if r, known := m.Find(id); known && r.Due == memory.Never {
 		b.spent.found[id] = judged{version: int64(r.Version)}
@@ -78,15 +80,15 @@ func (b *Beat) noteSpent(m *memory.Memory, id domain.ID) {
 	}
 }
 
-// noteCounted notes that a schedule which fires only a certain number of times has fired.
+// noteCounted notes that a schedule has fired whose number of runs is limited, so its count has to be looked at.
 func (b *Beat) noteCounted(id domain.ID) {
 	if r, known := b.memory.Find(id); known && r.Due != memory.Never {
 		b.spent.found[id] = judged{int64(r.Version), true}
 	}
 }
 
-// completeSQL records schedules as completed, if they have the versions by which they were judged. A row that somebody
-// has locked is left for later.
+// completeSQL records schedules as completed, if they still have the versions that were judged. It skips rows that
+// another transaction has locked.
 const completeSQL = `
 with given as materialized (
     select * from unnest((select @ids::uuid[]), (select @versions::bigint[]), (select @counted::boolean[]))
@@ -106,8 +108,8 @@ changed as (
     returning s.*
 ),` + completedEventSQL
 
-// deletableSQL selects schedules that were completed long enough ago, and say that they are to be deleted, or leave it
-// to the setting.
+// deletableSQL selects the schedules that were completed long enough ago and are to be deleted: because their policy
+// says so, or because it says nothing and the configuration says so.
 const deletableSQL = `
     select s.id, s.completed_at, ` + sqlexpr.TaskSize + ` as bytes from tactus.schedules s
     where s.completed_at < least((select clock_timestamp()), @believed::timestamptz) - @retention::interval and s.deleted_at is null and s.managed_by is null
@@ -145,8 +147,8 @@ event as (
 )
 select array(select aggregate_id from event), (select ` + sqlexpr.RingSchedules + ` from (select from event limit 1) e where @ring::boolean)`
 
-// complete records what is completed, and deletes what was long enough ago. While PostgreSQL's clock is not believed
-// nothing is: what was missed by it may be due again.
+// complete records schedules as completed, and deletes those whose retention is over. It does neither while
+// PostgreSQL's clock is not believed: due times that were recorded as missed by that clock may become due again.
 func (b *Beat) complete(ctx context.Context, now memory.Micros) error {
 	if !b.lease.leading || b.cfg.Shadow || b.resync.foreign() || b.clock.doubts() {
 		return nil
@@ -169,7 +171,7 @@ func (b *Beat) complete(ctx context.Context, now memory.Micros) error {
 }
 
 // deleteCompleted deletes some of the schedules that were completed long enough ago, the oldest first, and returns how
-// many. If PostgreSQL refuses the row of one, they are deleted by halves.
+// many. If PostgreSQL refuses the row of one, the others are found by bisection.
 func (b *Beat) deleteCompleted(ctx context.Context, now memory.Micros) (int, error) {
 	write := func(only []domain.ID) ([]domain.ID, error) {
 		return b.end(ctx, deleteCompletedSQL, domain.ScheduleDeleted, "it was completed", b.deletable(now, only))
@@ -185,7 +187,7 @@ func (b *Beat) deleteCompleted(ctx context.Context, now memory.Micros) (int, err
 	return len(deleted), err
 }
 
-// deletable selects the schedules to delete.
+// deletable returns the arguments of deletableSQL.
 func (b *Beat) deletable(now memory.Micros, only []domain.ID) named {
 	later := []domain.ID{}
 	for id, at := range b.spent.later {
@@ -201,8 +203,9 @@ func (b *Beat) deletable(now memory.Micros, only []domain.ID) named {
 	}
 }
 
-// byHalves writes the end of schedules; if PostgreSQL refuses the row of one, that of the halves by themselves, so that
-// it keeps no other waiting. The one is told, and passed over for an hour.
+// byHalves calls write for the schedules, and returns those that were written. If PostgreSQL refuses the row of one,
+// byHalves calls write for each half by itself, and so on, so that one bad row does not block the others. The bad one
+// is logged, and left alone for an hour.
 func (b *Beat) byHalves(
 	ids []domain.ID, now memory.Micros, write func([]domain.ID) ([]domain.ID, error),
 ) ([]domain.ID, error) {
@@ -233,14 +236,14 @@ func (b *Beat) completeSome(ctx context.Context, now memory.Micros) error {
 	weighs := 0
 	for id, found := range b.spent.found {
 		if _, changed := b.syncs.pending[id]; changed {
-			continue // it is read first
+			continue // its new row is read first
 		}
 		if b.memory.Awaits(id) {
-			continue // its calendars are looked at first
+			continue // its calendars are applied first
 		}
 		r, known := b.memory.Find(id)
 		if known && !found.counted && (r.Due != memory.Never || b.memory.MayBeDueAgain(r, now)) {
-			delete(b.spent.found, id) // a takeover found that it is due after all, or a change of its calendars may
+			delete(b.spent.found, id) // it is due after all, or may be once its calendars change
 			continue
 		}
 		if known {
@@ -270,12 +273,12 @@ func (b *Beat) completeSome(ctx context.Context, now memory.Micros) error {
 		b.memory.Remove(id)
 	}
 	for _, id := range ids {
-		delete(b.spent.found, id) // one that has changed is heard of; one that is locked is found by the next resync
+		delete(b.spent.found, id) // one that has changed is read again; the next resync finds one that is locked
 	}
 	return nil
 }
 
-// end writes the end of schedules, and returns which.
+// end completes or deletes schedules by a statement, with an event for each, and returns their ids.
 func (b *Beat) end(
 	ctx context.Context, sql string, event domain.EventType, reason string, args named,
 ) (ended []domain.ID, err error) {

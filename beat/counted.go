@@ -11,9 +11,10 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// settleApart settles decisions about schedules that count their runs in a statement of their own, after all others.
-// The others fire whatever somebody does with the table of the counts. A lock on all of it, such as a rebuilt index
-// takes, is looked for beforehand (see sqlexpr.WritersWait), and what counts is then left for later.
+// settleApart settles the decisions about schedules that count their runs by a statement of their own, after all other
+// decisions. So a lock on the table of the counts delays no schedule that counts nothing. A lock on the whole table,
+// such as the rebuild of an index takes, is looked for beforehand (see sqlexpr.WritersWait); while there is one, the
+// schedules that count their runs are left for a later step.
 func (b *Beat) settleApart(ctx context.Context, decisions []memory.Decision) (out outcome, err error) {
 	decisions, out = b.withoutCalendars(ctx, decisions)
 	plain, counted := apart(decisions)
@@ -36,8 +37,9 @@ func (b *Beat) settleApart(ctx context.Context, decisions []memory.Decision) (ou
 	return out.merge(after), err
 }
 
-// withoutCalendars leaves decisions that went by calendars for a later step, while somebody has locked the whole table
-// of the calendars, and returns the others. Until that is known one statement waits.
+// withoutCalendars returns the decisions that did not go by calendars, and leaves the others for a later step, while
+// another session has locked the whole table of the calendars. The first statement that meets such a lock waits until
+// its lock_timeout.
 func (b *Beat) withoutCalendars(
 	ctx context.Context, decisions []memory.Decision,
 ) (others []memory.Decision, out outcome) {
@@ -62,7 +64,8 @@ func (b *Beat) leaveCounted(decisions []memory.Decision) outcome {
 	return outcome{Held: true, Locked: schedulesOf(decisions)}
 }
 
-// apart returns the decisions about schedules that count nothing, and the others, each in the order given.
+// apart splits decisions into those about schedules that do not count their runs and those about schedules that do, and
+// keeps the order in both.
 func apart(decisions []memory.Decision) (plain, counted []memory.Decision) {
 	for i := range decisions {
 		if decisions[i].Counts {
@@ -74,7 +77,8 @@ func apart(decisions []memory.Decision) (plain, counted []memory.Decision) {
 	return plain, counted
 }
 
-// fireSQL is mode.fireSQL while nobody has locked a partition of the runs.
+// fireSQL returns mode.fireSQL, or, while another session has locked a partition of the runs, the same statement
+// without the look at earlier runs (withoutLine).
 func (b *Beat) fireSQL(decisions []memory.Decision) string {
 	sql := b.mode.fireSQL(decisions)
 	if b.beside.Partition("tactus.runs") {
@@ -83,7 +87,7 @@ func (b *Beat) fireSQL(decisions []memory.Decision) string {
 	return sql
 }
 
-// fireSQL is the statement for decisions that settleApart has taken apart.
+// fireSQL returns the statement that settles decisions, which settleApart has split: all of them count, or none does.
 func (m mode) fireSQL(decisions []memory.Decision) string {
 	sql := m.firePlainSQL
 	if decisions[0].Counts {
@@ -107,7 +111,7 @@ func (b *Beat) countsLocked(ctx context.Context) (bool, error) {
 	return b.looksLocked(ctx, b.mode.countsLockedSQL)
 }
 
-// looksLocked answers whether a table is locked.
+// looksLocked runs a query that says whether a table is locked, and returns its answer.
 func (b *Beat) looksLocked(ctx context.Context, sql string) (locked bool, err error) {
 	if err := b.pool.QueryRow(ctx, sql, planned).Scan(&locked); err != nil {
 		return false, fmt.Errorf("look whether a table is locked: %w", err)

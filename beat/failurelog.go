@@ -7,29 +7,29 @@ import (
 	"time"
 )
 
-// How long the log says nothing more of an error that goes on.
+// How long a failureLog is silent between two lines about an error that persists: at first, and at most.
 const (
 	firstSilence = time.Second
 	lastSilence  = time.Minute
 )
 
-// failureLog logs what fails again and again: each distinct error once, then how it stands in growing pauses, and
-// that it is over.
+// failureLog logs an action that fails repeatedly: each distinct error once, then the newest error and the number of
+// failures after growing pauses, and finally that the action succeeds again.
 type failureLog struct {
 	log      *slog.Logger
 	level    slog.Level
 	what     string          // the constant message
 	since    time.Time       // the first failure
-	reported map[string]bool // errors that were logged already, without their numbers
-	failed   int             // failures since then
+	reported map[string]bool // the texts that were logged already, with their digits removed
+	failed   int             // how many failures since then
 	next     time.Time       // when the next line may be logged
-	pause    time.Duration   // until then
+	pause    time.Duration   // before the line after that
 }
 
-// numbers are what differs between errors that say the same, ports mostly.
+// numbers matches what may differ between two texts of the same error, such as ports.
 var numbers = regexp.MustCompile(`[0-9]+`)
 
-// report logs a failure, or only counts it.
+// report counts a failure, and logs it unless it has to be silent.
 func (t *failureLog) report(err error) {
 	now := time.Now()
 	t.failed++
@@ -49,7 +49,7 @@ func (t *failureLog) report(err error) {
 	t.next = now.Add(t.pause)
 }
 
-// recovered logs that it is over, if anything had failed.
+// recovered logs that the action succeeds again, if it had failed.
 func (t *failureLog) recovered() {
 	if t.failed > 0 {
 		t.log.Info("goes on", "what", t.what, "failed", t.failed, "after", time.Since(t.since).Round(time.Millisecond))

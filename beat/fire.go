@@ -10,13 +10,14 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// firing is what one statement is to settle. Its records are out of the heap meanwhile.
+// firing is what one call of fire settles: decisions, and the records that they are about, which were popped from the
+// heap.
 type firing struct {
 	decisions []memory.Decision
 	records   []progress
 }
 
-// progress is a record, and the last of its due times that the statement settles.
+// progress is a popped record, and the last of its due times that the decisions cover.
 type progress struct {
 	slot uint32
 	last memory.Micros
@@ -27,7 +28,8 @@ func (d *firing) add(slot uint32, decisions []memory.Decision, last memory.Micro
 	d.records = append(d.records, progress{slot, last})
 }
 
-// weight is what decisions weigh together, in KiB. What was missed has no task.
+// weight returns the total weight of decisions in KiB. A decision that something was missed copies no task, and counts
+// as 1.
 func weight(decisions []memory.Decision) (sum int) {
 	for i := range decisions {
 		if decisions[i].Reason == "" {
@@ -39,16 +41,18 @@ func weight(decisions []memory.Decision) (sum int) {
 	return sum
 }
 
-// fire settles what is due now of the tier whose turn it is, at most as much of it as pacing and the backlog allow:
+// fire settles due times of the tier whose turn it is, as many as pacing and the backlog allow:
 //
 //	collect ──▶ settleApart ──▶ moveOn ──▶ putBack
 //	(pop, decide)  (one transaction)  (memory)    (push)
 //
-// Memory moves on only after the commit; else the records go back as they were, and are decided again. If memory
-// moved on before, a commit that failed would lose the due times. When the answer is lost nobody knows whether the
-// statement has committed, or will yet. Then nothing is decided until the lease has another term, in which the
-// statement does nothing any more: a range of missed due times that is decided again would begin at the same due time
-// and end at another, and the unique key would take it for the one that is there.
+// Memory moves on only after the commit. If the statement fails, the records go back into the heap unchanged, and are
+// decided again. If memory moved on before the commit, a failed commit would lose the due times. If the answer is lost,
+// the beat cannot know whether the statement has committed, or still will. Then nothing is decided until the lease has
+// a new term, under which the statement can no longer commit. Without this rule, the beat might decide a range of
+// missed due times again while the first decision is already recorded: the second range would begin at the same due
+// time but end at a later one, the unique key would reject it as a duplicate, and memory would move on past due times
+// that have no row.
 func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	if !b.lease.leading || b.lease.unanswered {
 		return nil
@@ -79,7 +83,7 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	out, err := b.settleApart(ctx, due.decisions)
 	switch {
 	case err != nil:
-		if !b.beside.Asks(ctx, b.mode.fireDueSQL, err) { // else nothing is slow
+		if !b.beside.Asks(ctx, b.mode.fireDueSQL, err) { // no locked table is to blame
 			b.paces[tier].failed(weight(due.decisions), err)
 			b.leaveSlow(due, now, err)
 		}
@@ -89,10 +93,10 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 		b.lose("another")
 		return nil
 	case out.Early:
-		if out.Recorded > 0 { // by statements that came before PostgreSQL's clock went back
+		if out.Recorded > 0 { // by statements that ran before PostgreSQL's clock went back
 			b.lease.maybeSettled = max(b.lease.maybeSettled, now)
 		}
-		b.polls.at = now // which asks for the time
+		b.polls.at = now // a poll asks PostgreSQL for its time
 		return nil
 	}
 	took := time.Since(began)
@@ -106,8 +110,8 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// nextFire returns when there is something to settle, and the lease is not known to be locked. What is heavy waits
-// while too much of it is being handed over.
+// nextFire returns the instant at which the next due time is to be settled. It is put off while the row of the lease is
+// locked; and that of heavy tasks is put off while too many of them wait to be handed over.
 func (b *Beat) nextFire() memory.Micros {
 	light, heavier := b.memory.NextFireOf(memory.Light), memory.Never
 	for t := memory.Light + 1; t < memory.Tiers; t++ {
@@ -116,7 +120,7 @@ func (b *Beat) nextFire() memory.Micros {
 	return max(min(light, max(heavier, b.backlog.heavierAt)), b.lease.locked.fireAt)
 }
 
-// nextTier returns the tier that fires now, and whether anything does.
+// nextTier returns the tier whose turn it is, and whether any tier has something to fire.
 func (b *Beat) nextTier(now memory.Micros) (memory.Tier, bool) {
 	if now < b.lease.locked.fireAt {
 		return memory.Light, false
@@ -126,14 +130,14 @@ func (b *Beat) nextTier(now memory.Micros) (memory.Tier, bool) {
 	})
 }
 
-// collect takes what is due out of the heap of the tier whose turn it is, and decides what becomes of it. Due times
-// that may have been settled without memory knowing it, and were missed, are looked up before they are decided.
+// collect pops the due records of the tier whose turn it is, and decides their due times. Records with missed due times
+// that may have been settled without memory knowing it are first looked up in tactus.runs (see skipSettled).
 func (b *Beat) collect(ctx context.Context, now memory.Micros) (firing, error) {
 	tier, _ := b.nextTier(now)
 	return b.collectUpTo(ctx, now, tier, maxFiringSize)
 }
 
-// collectUpTo collects so many due times of a tier, or fewer: as much as pacing allows.
+// collectUpTo collects up to most due times of a tier, fewer if pacing does not allow as many.
 func (b *Beat) collectUpTo(ctx context.Context, now memory.Micros, tier memory.Tier, most int) (due firing, err error) {
 	var toLookUp []uint32
 	size, weighs := b.paces[tier].size(), 0
@@ -160,7 +164,7 @@ func (b *Beat) collectUpTo(ctx context.Context, now memory.Micros, tier memory.T
 		weighs += weight(decisions)
 	}
 	gaps, err := b.skipSettled(ctx, toLookUp)
-	if postgres.LockTimedOut(err) { // of a partition: what is not to be looked up fires
+	if postgres.LockTimedOut(err) { // on a partition of the runs: what need not be looked up fires
 		b.leaveUnread(toLookUp, now, err)
 		return due, nil
 	}
@@ -182,7 +186,7 @@ func (b *Beat) collectUpTo(ctx context.Context, now memory.Micros, tier memory.T
 	return due, err
 }
 
-// leaveUnread leaves records for later whose runs cannot be read, because of a lock that somebody holds.
+// leaveUnread puts off records whose runs cannot be read because another session holds a lock.
 func (b *Beat) leaveUnread(slots []uint32, now memory.Micros, err error) {
 	for i, slot := range slots {
 		r := b.memory.At(slot)
@@ -195,22 +199,22 @@ func (b *Beat) leaveUnread(slots []uint32, now memory.Micros, err error) {
 	}
 }
 
-// putBack puts the records back into the heap.
+// putBack pushes the records of a firing back into the heap.
 func (b *Beat) putBack(due *firing) {
 	for _, p := range due.records {
 		b.memory.Push(p.slot)
 	}
 }
 
-// moveOn moves records past what was settled. A schedule that did not join, because it is not as memory has it, is
-// read again instead; one that is locked fires later.
+// moveOn moves records past the due times that were settled. A schedule that differs from its record did not join: it
+// is read again instead. A schedule that is locked is put off.
 func (b *Beat) moveOn(due firing, out outcome, now memory.Micros) {
 	left := b.locks.unsettled(out)
 	if len(left) > 0 {
 		b.lease.maybeSettled = max(b.lease.maybeSettled, now) // some of their due times may be settled
 	}
 	stale := make(map[domain.ID]struct{}, len(out.Stale))
-	b.calendars.wanted = b.calendars.wanted || len(out.Stale) > 0 // by which they may have been decided
+	b.calendars.wanted = b.calendars.wanted || len(out.Stale) > 0 // another version of a calendar may be the reason
 	for _, id := range out.Stale {
 		stale[id] = struct{}{}
 		b.syncs.pending[id] = anyVersion

@@ -1,13 +1,13 @@
 package beat
 
-// leaseVersion is a state of the lease that is known to be committed, because an answer had it.
+// leaseVersion is a state of the row of the lease that is known to be committed, since PostgreSQL has returned it.
 type leaseVersion struct {
 	term     int64
 	written  string  // the transaction that wrote the row
 	snapshot *string // of the log
 }
 
-// args are what wentBackSQL compares the row with. Nothing was seen before the first answer.
+// args returns the arguments that wentBackSQL compares the row with. They are null before the first answer.
 func (s *leaseVersion) args() named {
 	if s == nil {
 		return named{"seen_epoch": nil, "seen_written": nil, "seen_snapshot": nil}
@@ -21,10 +21,11 @@ func (b *Beat) readArgs() named {
 	return args
 }
 
-// compareLease finds out from the lease whether an older copy of the data directory was put back, on the same server
-// and timeline (wentBackSQL). Then versions and snapshots mean nothing, and memory is made anew. A beat that was away
-// for longer than the lease lasts, while the lease passed to another, may have missed that the database went back and
-// forth: the term is higher either way. It makes memory anew, too.
+// compareLease finds out from the row of the lease whether an older copy of the data directory was put back on the same
+// server and timeline (wentBackSQL). If so, versions and snapshots in memory cannot be compared with those in the
+// database, and memory is rebuilt. Memory is also rebuilt if this beat was away for longer than the lease lasts and
+// finds a higher term: the database may have gone back meanwhile and a new leader may have raised the term since, which
+// wentBackSQL cannot tell from an ordinary takeover.
 func (b *Beat) compareLease(row leaseRow) {
 	away := localNow().Sub(b.lease.asked) > leaseTime+renewEvery
 	passed := b.lease.newest != nil && row.Term > b.lease.newest.term && away

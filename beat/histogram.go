@@ -17,14 +17,15 @@ var bounds = []time.Duration{
 
 // Histogram counts durations. The zero Histogram is empty.
 type Histogram struct {
-	counts []uint64 // by bucket; the last one is of those beyond all bounds
+	counts []uint64 // by bucket of bounds; the last bucket is for durations beyond all bounds
 	Count  uint64
 	Sum    time.Duration
-	Zero   uint64        // of durations that are at most 0
-	Fine   map[int]int64 // of the others, by bucket: k is of those up to 2^(k/8) seconds and above 2^((k-1)/8)
+	Zero   uint64        // the number of durations that are at most 0
+	Fine   map[int]int64 // the numbers of the others: bucket k is for durations in (2^((k-1)/8), 2^(k/8)] seconds
 }
 
-// FineSchema is Prometheus' name for Fine's buckets, of which there are 2^FineSchema in each doubling.
+// FineSchema is the schema number by which Prometheus knows the buckets of Fine: a factor of two spans 2^FineSchema of
+// them.
 const FineSchema = 3
 
 // observe counts a duration.
@@ -51,7 +52,7 @@ func (h Histogram) clone() Histogram {
 	return h
 }
 
-// Cumulative returns how many durations are at most each bound, by its seconds.
+// Cumulative returns, for each bound in seconds, how many durations are at most this bound.
 func (h Histogram) Cumulative() map[float64]uint64 {
 	buckets := make(map[float64]uint64, len(bounds))
 	var sum uint64

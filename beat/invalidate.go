@@ -12,20 +12,20 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// unreadable is a schedule whose trigger cannot be compiled: it was written by SQL or adopted from another table, where
-// the grammar of cron and the names of zones are not known. Or somebody has spoiled its policy.
+// unreadable is a version of a schedule whose trigger or policy cannot be read, and why. Such rows were written by SQL
+// or adopted from another table, where nothing checks the syntax of cron expressions and the names of zones.
 type unreadable struct {
 	version int64
 	err     error
 }
 
-// invalid are the schedules that were found to be unreadable and are to be recorded as such.
+// invalid are the schedules that were found to be unreadable and are to be recorded as invalid.
 type invalid struct {
 	found     map[domain.ID]unreadable
 	notBefore memory.Micros // when they may be recorded
 }
 
-// reason says why, as the API would.
+// reason returns the reason in the words of the API.
 func (u unreadable) reason() string {
 	if errors.Is(u.err, memory.ErrBeyond) {
 		return sqlexpr.NotInYears
@@ -37,8 +37,9 @@ func (u unreadable) reason() string {
 }
 
 // invalidate records why schedules cannot be read, so that the API shows the reason and schedule.invalidated is
-// published. Every beat finds them; the version lets one of them write. What could not be recorded is found again at
-// the next load. One step records only some of them: each is a transaction of its own, and there may be thousands.
+// published. Every beat finds these schedules; since a write demands the version, only one beat succeeds. A schedule
+// that could not be recorded is found again by the next load. One step records only some of them, because each takes a
+// transaction of its own and there may be thousands.
 func (b *Beat) invalidate(ctx context.Context, now memory.Micros) error {
 	if now < b.invalid.notBefore {
 		return nil
@@ -58,23 +59,23 @@ func (b *Beat) invalidate(ctx context.Context, now memory.Micros) error {
 			return nil
 		case err == nil:
 			b.log.Warn("a schedule is invalid", "schedule_id", id, "reason", reason)
-		case !errors.Is(err, domain.ErrVersionConflict) && !errors.Is(err, domain.ErrNotFound): // it has changed since
+		case !errors.Is(err, domain.ErrVersionConflict) && !errors.Is(err, domain.ErrNotFound): // not changed since
 			b.log.Error("record an invalid schedule", "schedule_id", id, "err", err)
 		}
 	}
 	return nil
 }
 
-// How long a row that somebody has locked may keep a step waiting, and when it is tried again.
+// How long a step waits for a row that another transaction has locked, and how long until the row is tried again.
 const (
 	invalidateWithin = 300 * time.Millisecond
 	invalidateAgain  = 10 * time.Second
 
-	// invalidateMost is how long one step records invalid schedules.
+	// invalidateMost is how long one step goes on recording invalid schedules.
 	invalidateMost = 50 * time.Millisecond
 )
 
-// invalidateOne records one, if its row is not locked for long.
+// invalidateOne records one schedule as invalid. It gives up if the row stays locked for invalidateWithin.
 func (b *Beat) invalidateOne(
 	ctx context.Context, store *outbox.Store, id domain.ID, version int64, reason string,
 ) error {

@@ -7,23 +7,23 @@ import (
 	"github.com/tactus-dev/tactus/beat/memory"
 )
 
-// worthTelling is how late what is due has to be, and for how long, before anybody is told.
+// worthTelling is how late the oldest due time has to be, and for how long, before the beat logs it.
 const worthTelling = 5 * time.Second
 
-// Lateness is how late what is due is that has not fired, and why.
+// Lateness is how late the oldest due time is that has not fired, and why.
 type Lateness struct {
 	By    time.Duration
 	Why   string
-	Waits bool          // for a sink, which is to catch up first
-	For   time.Duration // it has been as late as a takeover for so long; 0 when it is not
+	Waits bool          // firing waits for a sink to catch up
+	For   time.Duration // for how long it has been later than Config.Takeover; 0 when it is not
 }
 
-// String says it to an operator.
+// String describes the lateness for an operator.
 func (l Lateness) String() string {
 	return fmt.Sprintf("what is due has not fired for %s: %s", l.By.Round(time.Millisecond), l.Why)
 }
 
-// lateBy returns how late the first of what is due is.
+// lateBy returns how late the oldest due time in memory is.
 func (b *Beat) lateBy(now memory.Micros) (l Lateness) {
 	first, of := memory.Never, memory.Light
 	for t := range memory.Tier(memory.Tiers) {
@@ -54,7 +54,7 @@ func (b *Beat) lateBy(now memory.Micros) (l Lateness) {
 	return l
 }
 
-// noteLateness tells Stats how late what is due is, and the log once a minute. Stats is locked.
+// noteLateness updates Stats, and logs once a minute that due times are late. The caller has locked Stats.
 func (b *Beat) noteLateness(now memory.Micros) {
 	s := &b.stats
 	s.Late = b.lateBy(now)

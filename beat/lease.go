@@ -30,19 +30,21 @@ import (
 // `for share`: it does nothing when another term has begun, and none can begin until it has committed. So whatever a
 // beat believes, and however long it was stopped, what it sends under an old term has no effect.
 //
-// The clock only decides when a standby tries. If clocks are wrong, a lease passes too early or too late; nothing
-// fires twice for it. What goes wrong without terms: a leader that was stopped (SIGSTOP, a suspended virtual machine)
-// between deciding and sending, fires ten minutes later what its successor has decided otherwise meanwhile. See
-// Kleppmann, "How to do distributed locking" (2016), on fencing tokens.
+// Clocks only decide when a standby tries to take the lease. If a clock is wrong, the lease passes too early or too
+// late, but no due time fires twice because of that. Without terms, a leader that was stopped between deciding and
+// sending (by SIGSTOP, or in a suspended virtual machine) would fire, when it is resumed ten minutes later, due times
+// about which its successor has decided otherwise. See Kleppmann, "How to do distributed locking" (2016), on fencing
+// tokens.
 //
 // # The watermark
 //
-// With each renewal the leader writes the instant up to which it has settled everything that fires, and the snapshot
-// of the log up to which memory knows schedules. A successor begins there: what fired before is settled, what fires
-// after it may or may not be, and the unique key of tactus.runs tells. Without a watermark a successor would have to
-// decide every due time since effective_from again. A watermark that is too old is harmless; one that is too new
-// loses due times, so it is not written while memory may be wrong (see resync.foreign) or a locked row keeps a due
-// time back (see Beat.watermark).
+// With each renewal the leader writes the watermark, and the snapshot of the log up to which its memory has all
+// changes. Invariant: every due time that fires at or before the watermark is settled. A due time that fires later may
+// or may not be settled; a successor decides it again, and if it is settled, the unique key of tactus.runs turns the
+// second insert into no operation. Without a watermark a successor would have to decide again every due time since
+// effective_from. A watermark that is too old only costs such needless decisions. A watermark that is too new loses the
+// due times that it wrongly covers, so none is written while memory may belong to another state of the database (see
+// resync.foreign), and while a locked row delays a due time the watermark stays before it (see Beat.watermark).
 
 const (
 	leaseTime    = 10 * time.Second       // without a renewal for this long, a lease runs out
@@ -50,59 +52,62 @@ const (
 	standbyEvery = 500 * time.Millisecond // how often a standby reads it
 )
 
-// leaseRow is the lease as a renewal, or a standby's look at it, has left it.
+// leaseRow is the row of the lease, as returned by a renewal or by a read.
 type leaseRow struct {
 	Mine        bool // this beat holds it
 	Holder      string
 	Term        int64
 	Watermark   *time.Time // nil when nothing has been settled yet
-	Snapshot    *string    // of the log: what the holder's memory knew
+	Snapshot    *string    // of the log: the holder's memory had all changes up to it
 	Server      string     // which PostgreSQL this is: system identifier and timeline
 	Now         time.Time  // by PostgreSQL's clock
-	Expires     *time.Time // nil when it was given up, or was never held
+	Expires     *time.Time // nil when the lease was given up, or was never held
 	SwitchedAt  *time.Time // when a beat that fires last took over from a shadow
 	FiringUntil *time.Time // when the lease of a beat that fires expires, if one is held
 	Written     string     // the transaction that wrote the row
 	WentBack    bool       // the row is older than this beat has seen it before
 }
 
-// tenure is what a beat knows of the lease, whether it holds it or another does.
+// tenure is what a beat knows of the lease, whether this beat holds it or another one does.
 type tenure struct {
-	term    int64 // of our holding; 0 while another beat holds the lease
-	leading bool  // the lease is ours, and memory has taken over where the predecessor was
+	term    int64 // the term in which this beat holds the lease; 0 while it does not
+	leading bool  // this beat holds the lease, and memory has been brought to where the predecessor was
 	askAt   memory.Micros
 	asked   time.Time // when the lease was last read or renewed, by the local monotonic clock
 	renewed time.Time // when it was last renewed, by PostgreSQL's clock
-	taken   leaseRow  // as it was when we took it: it has what the predecessor left
+	taken   leaseRow  // the row when this beat took the lease, with the predecessor's watermark and snapshot
 
-	// unanswered: the answer to a firing statement was lost, so it may have committed, or may commit yet. Nothing is
-	// decided until the lease has a new term, under which that statement does nothing any more.
+	// unanswered says that the answer to a firing statement was lost, so the statement may have committed, or may
+	// commit yet. Nothing is decided until the lease has a new term, under which that statement can no longer commit.
 	unanswered bool
-	// maybeSettled: due times up to this instant may have been settled by a statement whose effect memory does not
-	// have, a predecessor's or an unanswered one. Those that were missed are looked up before they are decided again.
+	// maybeSettled is the instant up to which due times may have been settled without memory knowing it: by a
+	// predecessor, or by a statement whose answer was lost. If such due times were missed, they are looked up before
+	// they are decided again.
 	maybeSettled memory.Micros
 
-	locked lockedLease // somebody else has locked the row
+	locked lockedLease // what to do while another session has locked the row
 
-	newest       *leaseVersion // the newest state of the row that we know to be committed
+	newest       *leaseVersion // the newest state of the row that is known to be committed
 	otherExpires *time.Time    // when another beat's lease expires, as it was last read
-	otherSince   time.Time     // since when that has not changed, by the local monotonic clock
+	otherSince   time.Time     // since when otherExpires has been the same, by the local monotonic clock
 }
 
-// renewLeaseSQL renews the lease of this beat, or takes a lease that has run out, or else only reads it.
+// renewLeaseSQL renews the lease if this beat holds it, takes it if it has run out, and otherwise only reads it.
 //
-//   - A lease has run out when it expires by PostgreSQL's clock, or when it has not changed for longer than it lasts
-//     by this beat's monotonic clock (@silent, see silentLease): PostgreSQL's clock may have gone back.
-//   - The term stays the same only if this beat holds it, has an answer to all that it sent in it, and the row has
-//     not gone back. Else it is one more than the row's, and than the newest that this beat has seen.
-//   - Watermark and snapshot are written with a renewal alone. Taking leaves what the predecessor wrote, until its
-//     successor has read it. They are not written on another server or timeline than the one that memory was read
-//     from.
-//   - An UPDATE that finds nothing to do locks nothing, so standbys are in nobody's way. One that would have to wait
-//     for somebody's lock on the row gives up soon (see lockedLease).
-//   - A shadow does not hold its lease beside a beat that fires, and begins anew where one has fired since. A beat
-//     that fires notes under the name switch when it took over from a shadow: what was due until then was another
-//     beat's.
+//   - A lease has run out when it has expired by PostgreSQL's clock, or when by this beat's monotonic clock it was not
+//     renewed for longer than it lasts (@silent, see silentLease). The second condition is for a PostgreSQL whose clock
+//     has gone back.
+//   - The term stays the same only if this beat holds the lease in this term, has received the answer to every
+//     statement that it sent in it, and the row has not gone back. Otherwise the new term is one more than the greater
+//     of the row's term and the newest term that this beat has seen.
+//   - Only a renewal writes watermark and snapshot. Taking the lease leaves those of the predecessor in place, because
+//     the new leader has still to act on them. Nor are they written on another server or timeline than the one that
+//     memory was read from.
+//   - An UPDATE that finds no row locks nothing, so standbys block nobody. An UPDATE that would have to wait for a lock
+//     on the row gives up soon (see lockedLease).
+//   - A shadow neither takes nor renews its lease while a beat that fires holds one. If such a beat has fired since the
+//     shadow last ran, the shadow starts afresh at the present. A beat that fires records in the lease named switch
+//     when it took over from a shadow: due times up to then belonged to another beat.
 const renewLeaseSQL = `
 with held as (
     update tactus.leases l set
@@ -154,11 +159,12 @@ const (
 	ourSnapshotSQL  = `case when ` + sameServerSQL + ` then @snapshot::text::pg_snapshot end`
 	sameServerSQL   = `@server::text = ` + thisServerSQL + ` and not ` + wentBackSQL
 
-	// wentBackSQL is whether the row is older than this beat has seen it before, as after an older copy of the data
-	// directory was put back. In one term only the holder writes the row, one transaction after another, so the row's
-	// transaction cannot get older. Across terms, the term rises, and the snapshot that the next holder writes is
-	// later. A renewal whose answer was lost can only have made the row newer than it was seen. Numbers of
-	// transactions alone do not tell: others may have used up those that were lost.
+	// wentBackSQL is true if the row is older than a state of it that this beat has seen, which happens if an older
+	// copy of the data directory was put back. Within one term only the holder writes the row, one transaction after
+	// another, so the xmin of the row cannot get older. From term to term the term rises, and the next holder writes a
+	// later snapshot. A renewal whose answer was lost can only have made the row newer than the beat knows. Comparing
+	// the database's current transaction number with one seen before would not suffice: other transactions may have
+	// used up the numbers that were lost.
 	wentBackSQL = `coalesce(case when l.epoch = @seen_epoch::bigint then age(l.xmin) > age(@seen_written::text::xid)
         else l.epoch < @seen_epoch::bigint
             or pg_snapshot_xmax(l.snapshot) < pg_snapshot_xmax(@seen_snapshot::text::pg_snapshot) end, false)`
@@ -167,12 +173,14 @@ const (
         where name = 'switch' and watermark > '-infinity')`
 	firingUntilSQL = `(select expires_at from tactus.leases where name = 'beat' and expires_at > clock_timestamp())`
 
-	// shadowBeginsSQL is whether a shadow has nothing to go on from: it never ran, or a beat that fires has run since.
+	// shadowBeginsSQL is true if a shadow has no watermark to continue from: it never ran, or a beat that fires has run
+	// since.
 	shadowBeginsSQL = `l.name = 'shadow' and coalesce(
         l.watermark < (select f.watermark from tactus.leases f where f.name = 'beat'), l.watermark is null)`
 )
 
-// giveUpLeaseSQL has the lease expire at once, also for whoever looks when a clock that is ahead has come back.
+// giveUpLeaseSQL makes the lease expire at once: at -infinity, so that it has expired even if PostgreSQL's clock goes
+// back.
 const giveUpLeaseSQL = `
 update tactus.leases l set expires_at = '-infinity', watermark = coalesce(` + ourWatermarkSQL + `, l.watermark),
     snapshot = coalesce(` + ourSnapshotSQL + `, l.snapshot)
@@ -182,7 +190,8 @@ where l.name = @name and l.holder = @holder and l.epoch = @epoch
 const makeLeaseSQL = `
 insert into tactus.leases (name, holder, epoch, expires_at) values (@name, '', 0, '-infinity') on conflict do nothing`
 
-// queryLease runs a statement that returns the lease, and takes PostgreSQL's time from the answer.
+// queryLease runs a statement that returns the row of the lease, and sets the beat's clock to PostgreSQL's time in the
+// answer.
 func (b *Beat) queryLease(ctx context.Context, sql string, args ...any) (leaseRow, error) {
 	asked := localNow()
 	rows, err := b.pool.Query(ctx, sql, append([]any{planned}, args...)...)
@@ -197,7 +206,8 @@ func (b *Beat) queryLease(ctx context.Context, sql string, args ...any) (leaseRo
 	return row, nil
 }
 
-// leaseArgs are the arguments of a renewal. A leader whose memory is trusted brings its watermark and snapshot.
+// leaseArgs returns the arguments of a renewal. Watermark and snapshot are among them only for a leader whose memory is
+// known to belong to this state of the database.
 func (b *Beat) leaseArgs(now memory.Micros) named {
 	args := named{
 		"name": b.mode.leaseName, "holder": b.holder, "epoch": b.lease.term, "lease": leaseTime, "server": b.polls.server,
@@ -216,7 +226,7 @@ func (b *Beat) leaseArgs(now memory.Micros) named {
 	return args
 }
 
-// renew renews, takes or reads the lease, and makes this beat what the answer says: leader or standby.
+// renew renews, takes or reads the lease, and makes this beat the leader or a standby according to the answer.
 func (b *Beat) renew(ctx context.Context, now memory.Micros) error {
 	sql, args := renewLeaseSQL, b.leaseArgs(now)
 	if b.shadow.retired {
@@ -241,7 +251,7 @@ func (b *Beat) renew(ctx context.Context, now memory.Micros) error {
 	b.lease.renewed = b.clock.now()
 	inDoubt := b.lease.unanswered || b.lease.leading && row.WentBack
 	switch {
-	case inDoubt && row.Term == b.lease.term+1: // nobody held it in between
+	case inDoubt && row.Term == b.lease.term+1: // no other beat held the lease in between
 		b.continueInNewTerm(row, now)
 	case row.Term != b.lease.term:
 		b.lease.leading, b.lease.unanswered, b.lease.term, b.lease.taken = false, false, row.Term, row
@@ -252,7 +262,7 @@ func (b *Beat) renew(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// standBy makes this beat a standby, as it is when another holds the lease.
+// standBy makes this beat a standby of the beat that holds the lease, and advances memory to that beat's watermark.
 func (b *Beat) standBy(row leaseRow, now memory.Micros) {
 	b.watchExpiry(row.Expires)
 	b.lose(row.Holder)
@@ -262,7 +272,7 @@ func (b *Beat) standBy(row leaseRow, now memory.Micros) {
 	b.memory.AdvanceTo(row.settled())
 }
 
-// lose makes this beat a standby.
+// lose makes this beat a standby because it does not hold the lease any more.
 func (b *Beat) lose(to string) {
 	if b.lease.leading {
 		b.log.Warn("lost the lease", "holder", to, "epoch", b.lease.term)
@@ -270,15 +280,16 @@ func (b *Beat) lose(to string) {
 	b.lease.leading, b.lease.term, b.lease.unanswered = false, 0, false
 }
 
-// watchExpiry notes since when the lease of another expires at the same instant, by the monotonic clock.
+// watchExpiry notes by the monotonic clock since when another beat's lease has had the same expires_at. A lease that is
+// renewed gets a later one.
 func (b *Beat) watchExpiry(expires *time.Time) {
 	if expires == nil || b.lease.otherExpires == nil || !expires.Equal(*b.lease.otherExpires) {
 		b.lease.otherExpires, b.lease.otherSince = expires, localNow()
 	}
 }
 
-// silentLease returns when the lease of another expires, if its holder has not renewed it for longer than it lasts,
-// by this beat's monotonic clock; else nil. Such a lease has run out, whatever PostgreSQL's clock says.
+// silentLease returns the expires_at of another beat's lease if, by this beat's monotonic clock, it was not renewed for
+// longer than a lease lasts; otherwise nil. Such a lease has run out, whatever PostgreSQL's clock says.
 func (b *Beat) silentLease() *time.Time {
 	if b.lease.otherExpires != nil && localNow().Sub(b.lease.otherSince) > leaseTime+renewEvery {
 		return b.lease.otherExpires
@@ -286,17 +297,18 @@ func (b *Beat) silentLease() *time.Time {
 	return nil
 }
 
-// continueInNewTerm makes a holder go on after a commit that was not answered, or in a database that has gone back.
-// Under the new term the unanswered statement has committed by now, or never will. What it has settled is looked up
-// before ranges that were missed are decided again, as after a takeover: a range that is decided later reaches
-// farther, and the unique key would take it for the one that is there.
+// continueInNewTerm lets a leader continue in a new term, after the answer to a firing statement was lost, or after the
+// database has gone back. Under the new term that statement has either committed by now, or never will. Before missed
+// ranges are decided again, the beat looks up what the statement has settled, as after a takeover. Otherwise a range
+// that is decided later, and so reaches farther, would be rejected by the unique key as a duplicate of the recorded
+// one, and memory would move past due times that have no row.
 func (b *Beat) continueInNewTerm(row leaseRow, now memory.Micros) {
 	b.log.Info("goes on in a new epoch", "epoch", row.Term, "unanswered", b.lease.unanswered, "back", row.WentBack)
 	b.lease.term, b.lease.unanswered = row.Term, false
 	b.lease.maybeSettled = max(b.lease.maybeSettled, now, row.Now.UnixMicro())
 }
 
-// release gives the lease up, so that a standby need not wait until it runs out.
+// release gives the lease up, so that a standby can take it at once.
 func (b *Beat) release(ctx context.Context, now memory.Micros) error {
 	if b.lease.term == 0 {
 		return nil
@@ -318,14 +330,14 @@ func (b *Beat) release(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// settled returns the instant up to which everything is settled, as memory has instants. A watermark that is ahead of
-// PostgreSQL's clock is not believed further than that: nothing can be settled that is not due. Somebody may have
-// written such a one by hand, and schedules that are due up to it would be taken for ended.
+// settled returns the watermark of the row, but at most PostgreSQL's time: nothing can be settled before it is due.
+// Somebody may have written a watermark in the future by hand; if it were believed, schedules whose last due time lies
+// before it would be taken for completed.
 func (r leaseRow) settled() memory.Micros {
 	return min(watermarkMicros(r.Watermark), r.Now.UnixMicro())
 }
 
-// watermarkMicros returns a watermark as memory has instants. Without a watermark nothing has been settled.
+// watermarkMicros converts a watermark. If there is none (nil), nothing has been settled: Always.
 func watermarkMicros(watermark *time.Time) memory.Micros {
 	if watermark == nil {
 		return memory.Always

@@ -13,45 +13,48 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// Feed is where a beat hears of changes. It need not be reliable, only fast: the beat polls the log as well.
+// Feed brings events of changes to a beat. It may lose events, because the beat polls the log as well; it only makes
+// changes arrive sooner.
 type Feed interface {
-	// Mark names the newest event that there is.
+	// Mark returns a mark of the newest event.
 	Mark(ctx context.Context) (string, error)
-	// Subscribe delivers the events after a mark until ctx ends, then closes the channel. Each must be acknowledged.
-	// It outlives every outage. When events may have been missed (the group was gone, an entry was unreadable) it
-	// calls lost with the reason, and goes on.
+	// Subscribe delivers the events after a mark until ctx ends, and then closes the channel. The caller acknowledges
+	// each event. A subscription survives outages of the feed. If events may have been lost (the consumer group was
+	// gone, an entry was unreadable), it calls lost with the reason, and continues.
 	Subscribe(ctx context.Context, mark string, lost func(reason string)) (<-chan *message.Message, error)
 }
 
-// inbox is what the feed has brought. The listener fills notices; all else belongs to the goroutine that steps.
+// inbox is what the feed has brought. The listener writes to notices; all other fields belong to the goroutine that
+// calls step.
 type inbox struct {
-	mark    *string       // where the feed was before the load; nil when it could not be asked
-	notices chan notice   // heard, and not received by a step yet
+	mark    *string       // the feed's mark before the load; nil if the feed did not answer
+	notices chan notice   // brought by the feed, and not received by a step yet
 	events  int           // received in this step
-	epoch   string        // of the event received last
-	unacked []func() bool // of events that memory does not have yet
-	traced  []notice      // the same, of those within a trace
+	epoch   string        // the log's epoch in the event received last
+	unacked []func() bool // acknowledge events that memory does not have yet
+	traced  []notice      // those of these events that belong to a trace
 }
 
 // inboxSize is how many notices wait for a step. When the inbox is full the listener waits.
 const inboxSize = 4096
 
-// notice is something that the feed has told: a change of a schedule, or why changes may have been lost.
+// notice is what the feed has said: that a schedule or a calendar has changed, or why changes may have been lost.
 type notice struct {
 	id      domain.ID
 	version int64
 	event   domain.EventType
 	epoch   string      // of the log
 	lost    string      // why changes may have been lost; empty when this is an event
-	ack     func() bool // nil when nobody waits for it
-	trace   *traced     // nil when it is part of none, or nothing is recorded
+	ack     func() bool // nil when there is nothing to acknowledge
+	trace   *traced     // nil when the event has no trace, or traces are not recorded
 }
 
 // markTimeout is how long the start waits for the feed.
 const markTimeout = 2 * time.Second
 
-// markFeed notes where the feed is before the load reads the table, so that what changes meanwhile is heard. When the
-// feed cannot be asked the listener asks again later, and polls fill the gap.
+// markFeed notes the feed's mark before the load reads the table, so that the feed brings every change that is
+// committed during the load. If the feed does not answer, the listener asks again later, and polls find what changes in
+// between.
 func (b *Beat) markFeed(ctx context.Context) {
 	if b.feed == nil {
 		b.log.Info("sync by Redis is disabled: the log is polled", "interval", b.cfg.Poll)
@@ -68,7 +71,7 @@ func (b *Beat) markFeed(ctx context.Context) {
 	b.inbox.mark = &mark
 }
 
-// listen puts what the feed tells into the inbox, until ctx ends.
+// listen puts what the feed brings into the inbox, until ctx ends.
 func (b *Beat) listen(ctx context.Context) {
 	silent := failureLog{log: b.log, level: slog.LevelWarn, what: "the feed is silent: changes are polled"}
 	for b.feed != nil && ctx.Err() == nil {
@@ -82,7 +85,7 @@ func (b *Beat) listen(ctx context.Context) {
 	}
 }
 
-// subscribe listens to one subscription, until it ends.
+// subscribe listens to one subscription until that ends, and calls began once it has begun.
 func (b *Beat) subscribe(ctx context.Context, began func()) error {
 	mark := b.inbox.mark
 	if b.inbox.mark = nil; mark == nil {
@@ -104,7 +107,7 @@ func (b *Beat) subscribe(ctx context.Context, began func()) error {
 	return nil
 }
 
-// enqueue puts a notice into the inbox, and waits while that is full.
+// enqueue puts a notice into the inbox, and waits while the inbox is full.
 func (b *Beat) enqueue(ctx context.Context, n notice) {
 	select {
 	case b.inbox.notices <- n:
@@ -112,7 +115,8 @@ func (b *Beat) enqueue(ctx context.Context, n notice) {
 	}
 }
 
-// parseEvent makes a notice of a CloudEvent. One that cannot be read may have named any schedule, so it counts as lost.
+// parseEvent makes a notice of a CloudEvent. An event that cannot be read may have named any schedule, so it counts as
+// a loss.
 func parseEvent(m *message.Message) notice {
 	var event struct {
 		ID      string           `json:"id"`
@@ -134,8 +138,8 @@ func parseEvent(m *message.Message) notice {
 	return n
 }
 
-// receiveAll receives the notices that are in the inbox. It stops after as many as the inbox holds, so that a step
-// ends.
+// receiveAll receives the notices that are in the inbox. It stops after as many as the inbox can hold, so that a step
+// ends even if the feed brings more all the time.
 func (b *Beat) receiveAll() {
 	for range cap(b.inbox.notices) {
 		select {
@@ -153,16 +157,16 @@ func (b *Beat) receiveAll() {
 	}
 }
 
-// receive takes account of a notice. A version that does not follow the one that memory has shows that others were
-// not heard: the beat resyncs. Another epoch of the log, or a loss, may mean that versions have gone back, since
-// (epoch, version) orders events: memory is made anew.
+// receive processes a notice. If a version leaves a gap behind the one that memory has, events were lost, and the beat
+// resyncs. If the log is in another epoch, or events may have been lost, versions may have gone back, since only
+// (epoch, version) orders events: then memory is rebuilt.
 func (b *Beat) receive(n notice) {
 	if n.ack != nil {
 		b.inbox.unacked = append(b.inbox.unacked, n.ack)
 	}
 	if n.lost != "" {
 		b.stats.countGap()
-		b.wantAnew(n.lost) // the stream may have lost events because the log went back
+		b.wantAnew(n.lost) // the reason for the loss may be that the log went back
 		return
 	}
 	if n.event == domain.LogEpochStarted {
@@ -189,7 +193,7 @@ func (b *Beat) receive(n notice) {
 	b.wantSync(n.id, n.version)
 }
 
-// acknowledge tells the feed that memory has what its events named.
+// acknowledge tells the feed that memory has the changes that its events named.
 func (b *Beat) acknowledge() {
 	for _, ack := range b.inbox.unacked {
 		ack()

@@ -7,8 +7,9 @@ import (
 	"github.com/tactus-dev/tactus/beat/memory"
 )
 
-// load reads every schedule that may fire into an empty memory, in one statement and so in one snapshot. Everything up
-// to the watermark has been settled by whoever had the lease. Calendars are read by the steps that follow, one in each.
+// load reads every schedule that may fire into an empty memory. One statement reads them all, so they are from one
+// snapshot. What fires up to the watermark was settled by the beats that held the lease before. Calendars are read by
+// the steps that follow, one in each.
 func (b *Beat) load(ctx context.Context, watermark memory.Micros) error {
 	began := time.Now()
 	loaded := memory.New(b.cfg.Takeover)

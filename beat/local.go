@@ -4,5 +4,6 @@ package beat
 
 import "time"
 
-// localNow is this machine's clock, which nothing trusts for the time of day: see clock.
+// localNow returns the time of this machine's clock. Only its monotonic reading is used; the time of day comes from
+// PostgreSQL (see clock).
 func localNow() time.Time { return time.Now() }

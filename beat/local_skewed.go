@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// skew is how wrong the local clock is in this build, which is for tests alone: TACTUS_TEST_CLOCK_SKEW, "1h" or "-1h".
+// skew is added to the local clock in this build, which is for tests only. It comes from TACTUS_TEST_CLOCK_SKEW, such
+// as "1h" or "-1h".
 var skew = func() time.Duration {
 	d, err := time.ParseDuration(os.Getenv("TACTUS_TEST_CLOCK_SKEW"))
 	if err != nil && os.Getenv("TACTUS_TEST_CLOCK_SKEW") != "" {

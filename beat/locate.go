@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// settledFromSQL reads the rows of schedules from a due time on, and the one before it, which may be a range that
-// reaches beyond.
+// settledFromSQL reads the rows of schedules from a due time on, and the row before it, since that may be a range that
+// reaches beyond the due time.
 const settledFromSQL = `
 select w.schedule_id, r.due_at, coalesce(r.until, r.due_at)
 from unnest(@schedules::uuid[], @from::timestamptz[], @due::timestamptz[]) w (schedule_id, since, due)
@@ -26,7 +26,7 @@ cross join lateral (
 ) r
 order by w.schedule_id, r.due_at`
 
-// settledAtOnce is how many rows of a schedule one look reads.
+// settledAtOnce is how many rows of a schedule one query reads.
 const settledAtOnce = 500
 
 // settledFromRow is a row of settledFromSQL.
@@ -35,17 +35,18 @@ type settledFromRow struct {
 	First, Last time.Time
 }
 
-// gap is what follows on a due time that is not settled: the last instant before the next one that is.
+// gap describes how far unsettled due times reach: until is the last instant before the next due time that is settled.
 type gap struct {
 	until memory.Micros
-	more  bool // nothing is known of what follows
+	more  bool // there are more rows than were read, so until is not known
 }
 
-// skipSettled moves records past what has been settled without memory knowing it: by a predecessor after it had last
-// written the watermark, or by a statement whose answer was lost. The unique key takes care of due times that fire. A
-// range that was missed may end elsewhere when it is decided again, and the key, which is its first due time, would
-// hide the difference. Nor may a range cover due times that are settled, as those are that fired early by a clock that
-// was ahead: it ends before them. Returned is where, by schedule.
+// skipSettled moves records past due times that were settled without memory knowing it: by a predecessor after it last
+// wrote the watermark, or by a statement whose answer was lost. For a due time that fires, the unique key would be
+// enough. But a missed range may end at another due time when it is decided again, and the unique key, which contains
+// only its first due time, would hide the difference. Nor may a range cover due times that are settled already, as
+// those are that fired early while the clock was ahead: the range has to end before them. skipSettled returns, by
+// schedule, where.
 func (b *Beat) skipSettled(ctx context.Context, slots []uint32) (map[domain.ID]gap, error) {
 	if len(slots) == 0 {
 		return nil, nil
@@ -87,8 +88,8 @@ func (b *Beat) skipSettled(ctx context.Context, slots []uint32) (map[domain.ID]g
 	return gaps, nil
 }
 
-// lastSettledSQL finds the last due time of each schedule, from an instant on, that has a row. What fired early, by a
-// clock that was ahead, does not count.
+// lastSettledSQL finds the last due time of each schedule, from an instant on, that has a row. Due times in the future
+// do not count: they fired early while the clock was ahead.
 const lastSettledSQL = `
 select w.schedule_id, coalesce(r.until, r.due_at)
 from unnest(@schedules::uuid[], @from::timestamptz[]) w (schedule_id, since)
@@ -105,7 +106,7 @@ type settledRow struct {
 	Last time.Time
 }
 
-// lastSettled returns the last due time of each schedule that has a row.
+// lastSettled returns, for each schedule, the last due time that has a row, or the end of its range.
 func (b *Beat) lastSettled(ctx context.Context, ids []domain.ID) (map[domain.ID]time.Time, error) {
 	from := make([]time.Time, len(ids))
 	rows, err := b.pool.Query(ctx, lastSettledSQL, planned, named{"schedules": ids, "from": from, "now": b.clock.now()})

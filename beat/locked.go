@@ -9,26 +9,28 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// lockTimeoutSQL has a statement give up when it waits for a lock: it settles due times of other schedules, too, and
-// whoever holds the lock may hold it for hours.
+// lockTimeoutSQL makes a statement give up soon when it waits for a lock. The statement also settles due times of other
+// schedules, and the lock may be held for hours.
 const lockTimeoutSQL = ` and set_config('lock_timeout', '100ms', true) is not null`
 
-// maxLockWaits is how often one firing may wait for a lock in vain. What it does not get to is left for the next.
+// maxLockWaits is how often one firing may wait for a lock in vain. Decisions that it does not get to are left for the
+// next firing.
 const maxLockWaits = 40
 
-// How long a schedule that is locked is left alone: longer each time.
+// How long a locked schedule is put off: the first time, and at most. Each time it is put off for twice as long as
+// before.
 const (
 	firstLeave = time.Second
 	lastLeave  = 10 * time.Second
 )
 
-// locks are the schedules that did not fire because somebody has locked a row. Each is tried again later, so that it
-// does not keep the others waiting at every step.
+// locks are the schedules that did not fire because another session has locked a row. Each is tried again after a
+// pause, so that it does not delay the others at every step.
 type locks struct {
-	waits    int                         // for a lock, in this firing
-	left     map[domain.ID]struct{}      // in this firing, whose due time was locked
-	pauses   map[domain.ID]time.Duration // by schedule, the last pause
-	due      map[domain.ID]unsettledDue  // what keeps the watermark back
+	waits    int                         // how often this firing has waited for a lock
+	left     map[domain.ID]struct{}      // schedules that this firing has left alone
+	pauses   map[domain.ID]time.Duration // by schedule, its last pause
+	due      map[domain.ID]unsettledDue  // the due times before which the watermark has to stay
 	failures failureLog
 }
 
@@ -41,7 +43,8 @@ func newLocks(log *slog.Logger) locks {
 	}
 }
 
-// unsettledDue is the first due time of a schedule that is not settled, and up to when it is.
+// unsettledDue is the first due time of a schedule that is not settled, and the watermark that is right before it
+// fires.
 type unsettledDue struct{ due, before memory.Micros }
 
 func schedulesOf(decisions []memory.Decision) (ids []domain.ID) {
@@ -51,10 +54,10 @@ func schedulesOf(decisions []memory.Decision) (ids []domain.ID) {
 	return ids
 }
 
-// begin forgets what held up the last firing.
+// begin prepares for a new firing.
 func (l *locks) begin() { l.waits, l.left = 0, nil }
 
-// leave leaves schedules alone for the rest of this firing.
+// leave excludes schedules from the rest of this firing.
 func (l *locks) leave(ids ...domain.ID) {
 	if l.left == nil {
 		l.left = map[domain.ID]struct{}{}
@@ -64,8 +67,9 @@ func (l *locks) leave(ids ...domain.ID) {
 	}
 }
 
-// withoutLeft returns the decisions about schedules that have not been left. A due time must not be settled while an
-// earlier one of its schedule is not: whoever looks up what has been settled takes the last one for the end of all.
+// withoutLeft returns the decisions about schedules that this firing has not left alone. A due time must not be settled
+// while an earlier one of the same schedule is not, because a look-up of what is settled (lastSettled) takes everything
+// before the last row for settled.
 func (l *locks) withoutLeft(decisions []memory.Decision) []memory.Decision {
 	if len(l.left) == 0 {
 		return decisions
@@ -76,8 +80,7 @@ func (l *locks) withoutLeft(decisions []memory.Decision) []memory.Decision {
 	})
 }
 
-// unsettled returns the schedules about which nothing, or not all, was done, and makes the pauses of those that are
-// locked longer.
+// unsettled returns the schedules whose decisions were not all settled, and doubles the pauses of the locked ones.
 func (l *locks) unsettled(out outcome) map[domain.ID]struct{} {
 	left := make(map[domain.ID]struct{}, len(out.Untried)+len(out.Locked))
 	for _, id := range out.Untried {
@@ -90,7 +93,7 @@ func (l *locks) unsettled(out outcome) map[domain.ID]struct{} {
 	return left
 }
 
-// deferFiring has a schedule that is locked fire later, and keeps the watermark before its due time.
+// deferFiring puts off a locked schedule by its pause, and keeps the watermark before its due time.
 func (l *locks) deferFiring(r *memory.Record, now memory.Micros) {
 	pause, ok := l.pauses[r.ID]
 	if !ok {
@@ -102,7 +105,7 @@ func (l *locks) deferFiring(r *memory.Record, now memory.Micros) {
 	r.Fire = now + pause.Microseconds()
 }
 
-// free forgets that a schedule was locked.
+// free notes that a schedule is not locked any more.
 func (l *locks) free(id domain.ID) {
 	if _, ok := l.pauses[id]; !ok {
 		return
@@ -114,12 +117,13 @@ func (l *locks) free(id domain.ID) {
 	}
 }
 
-// watermark returns the instant up to which everything that fires is settled. A locked schedule fires later in memory
-// than it was to, so the watermark is kept before that.
+// watermark returns the instant up to which all due times that fire by then are settled. Memory only knows the later
+// instant to which a locked schedule was put off, so the watermark is limited to just before the instant at which its
+// due time was to fire.
 func (b *Beat) watermark(now memory.Micros) memory.Micros {
 	at := b.memory.Watermark(now)
 	for id, waits := range b.locks.due {
-		if r, known := b.memory.Find(id); !known || r.Due != waits.due { // another has settled it, or it was edited
+		if r, known := b.memory.Find(id); !known || r.Due != waits.due { // settled by another beat, or edited
 			b.locks.free(id)
 			continue
 		}

@@ -12,20 +12,22 @@ import (
 	"github.com/tactus-dev/tactus/beat/memory"
 )
 
-// lockedLease is what a beat does while somebody holds a lock on the row of the lease, such as an operator whose
-// transaction is open.
+// lockedLease is the state of a beat while another session holds a lock on the row of the lease, such as an operator
+// whose transaction is open.
 //
-// No beat can take or renew the lease then, so its term stays whose it was. Firing reads the row `for share`, as ever:
-// beside a lock that allows it, the leader goes on firing, however long ago it has renewed; else it waits. (A weaker
-// lock, `for key share`, would always be had, but it would not keep another beat from taking the lease between the
-// statement's look at the term and its commit.) Both are tried again after pauses.
+// No beat can take or renew the lease then, so its term and holder stay as they are. A firing statement reads the row
+// `for share`, as always: if the foreign lock allows that, the leader continues to fire, however long ago it last
+// renewed the lease; otherwise firing has to wait. (A weaker lock, `for key share`, could always be acquired, but would
+// not stop another beat from taking the lease between the moment at which the statement reads the term and its commit.)
+// Both renewing and firing are tried again after pauses.
 type lockedLease struct {
-	pause    time.Duration // the last one, before the next attempt to renew
+	pause    time.Duration // the pause before the next attempt to renew
 	fireAt   memory.Micros // when firing is tried again
 	failures failureLog
 }
 
-// How long a beat waits until it tries to renew a lease that is locked: longer each time.
+// How long a beat waits before it tries again to renew a locked lease: the first time, and at most. Each pause is twice
+// as long as the one before.
 const (
 	firstLeasePause = 200 * time.Millisecond
 	lastLeasePause  = 2 * time.Second
@@ -44,7 +46,7 @@ func (l *lockedLease) free() {
 	l.pause, l.fireAt = 0, 0
 }
 
-// renewLater puts a renewal off, and reads without a lock whose the lease is.
+// renewLater puts a renewal off, and reads without a lock who holds the lease.
 func (b *Beat) renewLater(ctx context.Context, now memory.Micros) error {
 	b.lease.locked.failures.report(errLeaseLocked)
 	row, err := b.queryLease(ctx, readLeaseSQL, b.readArgs())
@@ -60,10 +62,11 @@ func (b *Beat) renewLater(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// leaseFreeSQL takes the lock that firing needs, if it can be had at once.
+// leaseFreeSQL takes the lock that firing needs, if it is free.
 const leaseFreeSQL = `select from tactus.leases where name = @name for share skip locked`
 
-// leaseLocked reports whether firing waited for the lease itself, and not for a schedule. Then it waits for a while.
+// leaseLocked reports whether firing waited for the row of the lease, and not for one of a schedule. If so, firing
+// pauses.
 func (b *Beat) leaseLocked(ctx context.Context) (bool, error) {
 	tag, err := b.pool.Exec(ctx, leaseFreeSQL, planned, pgx.NamedArgs{"name": b.mode.leaseName})
 	if err != nil {

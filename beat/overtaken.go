@@ -17,26 +17,27 @@ import (
 
 // # What a change overtakes
 //
-// A due time that has passed, and is not settled when its schedule is disabled, deleted or given another trigger,
-// fires no more: firing joins the schedule as it stands. Nothing else would tell what became of it.
+// A due time may have passed without being settled when its schedule is disabled, deleted or given another trigger. It
+// no longer fires, because a firing statement joins the current row of the schedule. Without the row described here,
+// nothing would say what became of the due time.
 //
 //	due     1    2    3    4   | trigger changed at 4:30
 //	        run  -    -    -   | the leader reads the change at 5:00
 //	             └────┬────┘
 //	             missed: overtaken by a change
 //
-// So the leader records such due times before memory takes the change over. The old triggers are in the events: those
-// that memory does not have yet, and at a takeover also the one before them. What is recorded begins after the last
-// due time that is known to be settled, so it does not matter that a successor may do it again.
+// So the leader records such due times as missed before it applies the change to memory. It finds the old triggers in
+// the events that memory does not have yet, and, at a takeover, also in the last event before those. The recorded range
+// begins after the last due time that is known to be settled, so it does no harm if a successor does the same again.
 
-// unreadEventsSQL reads the events of some schedules that a snapshot does not show.
+// unreadEventsSQL reads those events of some schedules that a snapshot does not show.
 var unreadEventsSQL = eventsSQL + ` and ` + notInSnapshotSQL + ` order by o.aggregate_id, o.version`
 
 const eventsSQL = `
 select o.aggregate_id, o.version, o.type, o.data, ` + sqlexpr.OccurredAt + ` from tactus.outbox o
 where o.topic = 'schedule' and o.position <= @end::bigint and o.aggregate_id = any (@ids::uuid[])`
 
-// eventsFromSeenSQL also reads the last event of each that the snapshot shows.
+// eventsFromSeenSQL reads these events, and also the last event of each schedule that the snapshot shows.
 var eventsFromSeenSQL = eventsSQL + ` and (` + notInSnapshotSQL + `
     or (o.aggregate_id, o.version) in (
         select o.aggregate_id, max(o.version) from tactus.outbox o
@@ -45,25 +46,25 @@ var eventsFromSeenSQL = eventsSQL + ` and (` + notInSnapshotSQL + `
         group by o.aggregate_id))
 order by o.aggregate_id, o.version`
 
-// scanTimeout is how long a takeover may take to read eventsFromSeenSQL, for which there is no index.
+// scanTimeout limits how long a takeover reads eventsFromSeenSQL, for which there is no index.
 const scanTimeout = time.Second
 
-// overtaken are due times of a schedule, from first to last, that a change has overtaken.
+// overtaken is the range of due times of a schedule, from first to last, that passed unsettled before a change.
 type overtaken struct {
 	id          domain.ID
 	version     int64 // of the schedule before the change
 	first, last time.Time
-	limit       *int64    // max_runs, if it is known
-	triggerSet  time.Time // from which max_runs counts
+	limit       *int64    // max_runs; nil when there is none, or it is not known
+	triggerSet  time.Time // the instant from which on runs count for max_runs
 }
 
-// recordOvertakenSQL records ranges as missed, unless the schedule had used up its runs.
+// recordOvertakenSQL records ranges as missed, except those of schedules that had used up their max_runs.
 const recordOvertakenSQL = overtakenRunsSQL + `
     left join tactus.schedule_counts n on n.schedule_id = g.schedule_id and n.trigger_set_at = g.trigger_set_at
     where coalesce(n.fired < g.max_runs, true)` + overtakenHeldSQL
 
-// recordUncountedSQL records ranges while nobody can read the counts. It would keep all other changes waiting to leave
-// out those of schedules that had used up their runs.
+// recordUncountedSQL records ranges while another session has locked the table of the counts. It includes schedules
+// that had used up their max_runs: telling them apart would mean to wait for the lock, and all other changes with it.
 const recordUncountedSQL = overtakenRunsSQL + overtakenHeldSQL
 
 const overtakenRunsSQL = `
@@ -83,8 +84,8 @@ const overtakenHeldSQL = `
 ),` + sqlexpr.Tell + `run` + sqlexpr.Told + `
 select exists (select from lease)`
 
-// mayOvertake reports whether what has become of a schedule may have overtaken due times: it has another
-// effective_from, or may not fire any more (nil).
+// mayOvertake reports whether a change of a schedule may have left unsettled due times behind. effective is the
+// schedule's effective_from after the change, or nil if it may not fire any more.
 func (b *Beat) mayOvertake(id domain.ID, effective *memory.Micros) bool {
 	if !b.lease.leading || b.cfg.Shadow || b.resync.foreign() {
 		return false
@@ -92,16 +93,17 @@ func (b *Beat) mayOvertake(id domain.ID, effective *memory.Micros) bool {
 	kept, known := b.memory.Find(id)
 	heard := b.syncs.pending[id]
 	switch {
-	case known && effective != nil && *effective == kept.Effective: // no due time has moved
+	case known && effective != nil && *effective == kept.Effective: // the due times are the same
 		return false
-	case known && heard <= int64(kept.Version)+1: // one change: was anything due before it?
+	case known && heard <= int64(kept.Version)+1: // a single change: was anything due before it?
 		return kept.Due <= b.clock.now().UnixMicro() || b.memory.Awaits(id)
 	default:
 		return known || heard > 1
 	}
 }
 
-// settleOvertaken records what changes have overtaken, before memory takes them over.
+// settleOvertaken records the due times that changes have overtaken. It is called before the changes are applied to
+// memory.
 func (b *Beat) settleOvertaken(ctx context.Context, ids []domain.ID) error {
 	if len(ids) == 0 {
 		return nil
@@ -127,7 +129,7 @@ func (b *Beat) settleOvertaken(ctx context.Context, ids []domain.ID) error {
 	return b.record(ctx, found)
 }
 
-// settleOvertakenBefore records what was overtaken by changes that the predecessor had not read.
+// settleOvertakenBefore records the due times that were overtaken by changes which the predecessor had not read.
 func (b *Beat) settleOvertakenBefore(ctx context.Context, snapshot string, ids []domain.ID) error {
 	if len(ids) == 0 || b.cfg.Shadow {
 		return nil
@@ -149,11 +151,11 @@ func (b *Beat) settleOvertakenBefore(ctx context.Context, snapshot string, ids [
 	return err
 }
 
-// findOvertaken finds what was overtaken, by the events.
+// findOvertaken finds overtaken due times by means of the events that a query returns.
 func (b *Beat) findOvertaken(
 	ctx context.Context, settled map[domain.ID]time.Time, eventsSQL, snapshot string, ids []domain.ID,
 ) (found []overtaken, err error) {
-	var of []scheduleEvent // of one schedule: all together may be more than fits
+	var of []scheduleEvent // of one schedule at a time: those of all may not fit into memory
 	var e scheduleEvent
 	err = b.readEvents(ctx, eventsSQL, named{"ids": ids, "from": snapshot}, func(rows pgx.Rows) error {
 		_, err := pgx.ForEachRow(rows, []any{&e.ID, &e.Version, &e.Type, &e.Data, &e.At}, func() error {
@@ -161,7 +163,7 @@ func (b *Beat) findOvertaken(
 				found = append(found, b.overtakenBy(of, settled[of[0].ID])...)
 				of = of[:0]
 			}
-			of, e = append(of, e), scheduleEvent{} // the next one's data does not go where this one's is
+			of, e = append(of, e), scheduleEvent{} // the next event must not be scanned into this one's data
 			return nil
 		})
 		return err
@@ -184,8 +186,9 @@ type scheduleEvent struct {
 	At      time.Time
 }
 
-// overtakenBy goes through the changes of one schedule, in order, and returns what each has overtaken. Memory has the
-// schedule as it was before them, unless the first event tells. Everything up to settled is settled.
+// overtakenBy goes through the changes of one schedule, in order, and returns the due times that each of them has
+// overtaken. The schedule before the first change is the one in memory, or the one in the first event if that is older
+// than memory. Due times up to settled are settled.
 func (b *Beat) overtakenBy(events []scheduleEvent, settled time.Time) (found []overtaken) {
 	kept, known := b.memory.Find(events[0].ID)
 	known = known && kept.Due != memory.Never && events[len(events)-1].Version > int64(kept.Version)
@@ -194,7 +197,7 @@ func (b *Beat) overtakenBy(events []scheduleEvent, settled time.Time) (found []o
 		after, err := domain.Apply(domain.Schedule{ID: e.ID, Version: e.Version - 1},
 			domain.Event{ScheduleID: e.ID, Version: e.Version, Type: e.Type, Data: e.Data, At: e.At})
 		if err != nil {
-			return found // the relay and verify tell of an event that cannot be read
+			return found // the relay and verify report an event that cannot be read
 		}
 		runs := after.Runnable() && after.DeletedAt.IsZero()
 		inMemory := known && e.Version > int64(kept.Version)
@@ -216,7 +219,7 @@ func (b *Beat) overtakenBy(events []scheduleEvent, settled time.Time) (found []o
 	return found
 }
 
-// overtakenOf returns what a change at an instant has overtaken of a schedule.
+// overtakenOf returns the due times of a schedule that a change at an instant has overtaken.
 func (b *Beat) overtakenOf(s domain.Schedule, settled, at time.Time) []overtaken {
 	recurrence, err := s.Recurrence()
 	if err != nil {
@@ -241,7 +244,7 @@ func (b *Beat) overtakenOf(s domain.Schedule, settled, at time.Time) []overtaken
 	return []overtaken{found}
 }
 
-// record records what was overtaken.
+// record writes overtaken due times to tactus.runs.
 func (b *Beat) record(ctx context.Context, found []overtaken) error {
 	if len(found) == 0 {
 		return nil
@@ -270,7 +273,7 @@ func (b *Beat) record(ctx context.Context, found []overtaken) error {
 	return nil
 }
 
-// recordAll reports whether the lease is held.
+// recordAll runs the statement of record, and reports whether this beat holds the lease.
 func (b *Beat) recordAll(ctx context.Context, args named) (held bool, err error) {
 	locked, err := b.looksLocked(ctx, countsUnreadableSQL)
 	if err != nil {

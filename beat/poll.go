@@ -11,16 +11,16 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// notInSnapshotSQL is true of events whose transaction the snapshot @from does not show.
+// notInSnapshotSQL is true for events whose transaction the snapshot @from does not show.
 var notInSnapshotSQL = sqlexpr.NotSeen("@from::text::pg_snapshot")
 
 // pollSQL returns
 //
 //   - the snapshot that the statement sees;
-//   - the snapshot that the lease carries, unless that is of a database that has come farther than this one;
-//   - whether this database has not come as far as the snapshot @from: it is another one, or has gone back;
+//   - the snapshot in the row of the lease, unless that is ahead of this database;
+//   - whether the snapshot @from is ahead of this database, so that this is another database, or has gone back;
 //   - PostgreSQL's time;
-//   - the end of the log: no row that the snapshot shows lies behind it.
+//   - the end of the log: no row that the statement's snapshot shows has a greater position.
 var pollSQL = `
 select pg_current_snapshot()::text,
     case when pg_snapshot_xmax(l.snapshot) <= pg_snapshot_xmax(pg_current_snapshot()) then l.snapshot::text end,
@@ -28,38 +28,40 @@ select pg_current_snapshot()::text,
     (` + logEndSQL + `)
 from (select 1) one left join tactus.leases l on l.name = @lease`
 
-// logEndSQL is read before events are, and bounds where they are looked for: partitions that stand ready behind it
-// have none, and may be locked.
+// logEndSQL reads the end of the log. Queries of events are limited to it, so that they do not touch the empty
+// partitions that stand ready behind it, which may be locked.
 const logEndSQL = `select last_value from tactus.outbox_position`
 
 // pollRow is the row of pollSQL.
 type pollRow struct {
 	Seen    string    // the snapshot that the poll saw
-	Lease   *string   // the snapshot that the lease carries
+	Lease   *string   // the snapshot in the row of the lease
 	Foreign bool      // the snapshot that polls count from is not this database's
 	Now     time.Time // by PostgreSQL's clock
 	End     int64     // of the log
 }
 
-// polls are how far the log has been read, as snapshots of PostgreSQL.
+// polls says how far the log has been read. Each place in the log is a snapshot of PostgreSQL.
 type polls struct {
 	at       memory.Micros // when the next poll is due
-	from     string        // what polls read is what this snapshot does not show
+	from     string        // polls read the events that this snapshot does not show
 	last     pollRow       // the last poll's answer, until memory has everything that it named
-	inMemory string        // memory has everything that this snapshot shows
-	server   string        // whose snapshots they are: system identifier and timeline
+	inMemory string        // memory has every change that this snapshot shows
+	server   string        // the server that the snapshots come from: system identifier and timeline
 }
 
-// poll reads which schedules have changed, from the log alone. So neither Redis nor the relay is needed for a change
-// to get here, only for it to get here soon.
+// poll reads from the log which schedules have changed. So a change reaches memory even without Redis and the relay;
+// they only make it arrive sooner.
 //
-// Polls count from a snapshot, as the relay's cursor does: a position would miss what commits late. The snapshot must
-// be one that a committed row carries, the lease's. After a crash PostgreSQL gives the numbers of transactions that
-// were not flushed to new ones; a snapshot that was only ever in memory may show those numbers as seen, and polls
-// would pass over the new rows. The lease's commit flushed all that its snapshot shows. So changes are found several
-// times, until the next renewal moves the snapshot on; memory has them then, and they are not read again.
+// Polls continue from a snapshot, like the relay's cursor. A position would not do: a transaction that commits late has
+// lower positions than others that were already read, and would be missed. The snapshot must be one that a committed
+// row holds, namely the lease's. When PostgreSQL crashes, it gives the numbers of transactions that were not flushed to
+// disk to new transactions. A snapshot that was only ever in this beat's memory may show such numbers as seen, and
+// polls from it would pass over the rows of the new transactions. The commit of the lease flushed everything that its
+// snapshot shows, so its snapshot is safe. The price is that changes are found again by each poll until the next
+// renewal moves the snapshot on; memory has them by then, and they are not read again.
 //
-// After a long absence there may be very many changes, so they are taken in as they arrive.
+// After a long absence there may be very many changes, so they are processed row by row as they arrive.
 func (b *Beat) poll(ctx context.Context, now memory.Micros) error {
 	asked := localNow()
 	rows, err := b.pool.Query(ctx, pollSQL, planned, named{"from": b.polls.from, "lease": b.mode.leaseName})
@@ -83,8 +85,8 @@ func (b *Beat) poll(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// caughtUp is called when memory has everything that was heard or polled. Now the feed's events can be acknowledged,
-// and the next renewal of the lease can carry the snapshot that the last poll saw.
+// caughtUp is called when memory has every change that the feed has brought or a poll has found. It acknowledges the
+// feed's events, and lets the next renewal of the lease write the snapshot that the last poll saw.
 func (b *Beat) caughtUp() {
 	b.acknowledge()
 	if b.polls.last.Seen == "" || b.resync.foreign() {

@@ -15,24 +15,27 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// refusals tell bad data from a statement that refuses everything, such as one whose table was given a trigger that
-// fails. In the first case the due times are set aside, so that they are not tried for ever. In the second that would
-// lose every due time there is, so they are kept and tried again.
+// refusals find out whether PostgreSQL refuses a statement because of the data of some due times, or would refuse any,
+// for example because somebody has added a failing trigger to a table. In the first case the bad due times are set
+// aside, so that they are not tried for ever. In the second case this would lose every due time, so all are kept and
+// tried again.
 //
-// What is refused does not tell: a few bad schedules that are due by themselves look like an outage. So a probe does
-// (probeSQL), which writes what firing writes, with nothing of what a user has said, and takes it back:
+// The refused decisions themselves do not show which case it is: if only a few bad schedules are due, every statement
+// fails. So the beat sends a probe, which writes the same rows as firing, but with none of the users' data, and rolls
+// them back:
 //
 //	firing refused ──▶ probe refused too ──▶ an outage: all is left for later
 //	               └──▶ probe accepted ────▶ data: what is bad is found by bisection, and set aside
 //
-// It is asked at most once in a firing for each of the statements that fire: one may fail where the other does not.
+// In one firing, the probe is sent at most once for each of the two firing statements, since one of them may fail where
+// the other does not.
 type refusals struct {
-	asked      bool // in this firing
-	everything bool // was refused
+	asked      bool // the probe was sent in this firing
+	everything bool // the probe was refused
 	failures   failureLog
 }
 
-// firingRefused are the refusals by each of the statements that fire.
+// firingRefused has the refusals of each of the two firing statements.
 type firingRefused struct{ plain, counted refusals }
 
 func newRefusals(log *slog.Logger) refusals {
@@ -44,7 +47,7 @@ func newRefusals(log *slog.Logger) refusals {
 // begin forgets what the probe found in the last firing.
 func (r *firingRefused) begin() { r.plain.asked, r.counted.asked = false, false }
 
-// of are those of the statement by which decisions are settled.
+// of returns the refusals of the statement by which decisions are settled.
 func (r *firingRefused) of(decisions []memory.Decision) *refusals {
 	if decisions[0].Counts {
 		return &r.counted
@@ -52,7 +55,7 @@ func (r *firingRefused) of(decisions []memory.Decision) *refusals {
 	return &r.plain
 }
 
-// probeSQL writes the rows of a run of a schedule that is to fire, and its event, whose task is ours.
+// The probes write the row of a run and its event for a schedule that is to fire, with a task of their own.
 const (
 	probePlainSQL = `
 with run as (
@@ -81,7 +84,8 @@ insert into tactus.shadow_runs (schedule_id, due_at, fires_at, fate, schedule_ve
 values (@run::uuid, clock_timestamp(), clock_timestamp(), 'fire', 1, 'probe', 'probe')`
 )
 
-// refusesEverything reports whether PostgreSQL refuses the probe, too. What waits for the commit is asked as well.
+// refusesEverything reports whether PostgreSQL refuses the probe, too. Deferred constraints are checked before the
+// probe is rolled back.
 func (b *Beat) refusesEverything(ctx context.Context, decisions []memory.Decision) (bool, error) {
 	r := b.refusals.of(decisions)
 	if r.asked {
@@ -101,7 +105,7 @@ func (b *Beat) refusesEverything(ctx context.Context, decisions []memory.Decisio
 	return r.everything, nil
 }
 
-// errProbed rolls a probe back.
+// errProbed makes pgx roll back a probe that was accepted.
 var errProbed = errors.New("the probe is accepted")
 
 func (b *Beat) probe(ctx context.Context, sql string, schedule domain.ID) error {
@@ -123,7 +127,7 @@ func (b *Beat) probe(ctx context.Context, sql string, schedule domain.ID) error 
 
 const beginProbe = `begin; set local lock_timeout = '100ms'`
 
-// keep leaves decisions for a later step, because everything is refused.
+// keep leaves decisions for a later step because PostgreSQL refuses the probe as well.
 func (b *Beat) keep(decisions []memory.Decision, err error) outcome {
 	ids := schedulesOf(decisions)
 	b.locks.leave(ids...)

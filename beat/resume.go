@@ -16,21 +16,22 @@ import (
 
 // # Pauses that end by themselves
 //
-// A disabled schedule is not in memory, so that a pause costs nothing there. The leader asks for the pauses that end
-// next, at each poll and when a schedule was disabled, and wakes when the first one ends:
+// A disabled schedule is not in memory, so a pause costs nothing there. The leader reads which pauses end next, at each
+// poll and whenever a schedule was disabled, and wakes when the first one ends:
 //
 //	disabled until 12:00        enabled by the beat at 12:00:00.02
 //	     │                           │
 //	─────┼─────×─────×─────×─────────┼──●─────●──
 //	           not due               due times count from 12:00, itself included
 //
-// The version of the row lets one beat enable a schedule, once, however many try. Due times count from the end of the
-// pause, not from when it was noticed: what fell due while no beat was there is late or missed like any other.
+// A schedule is enabled only in the version that was read, so it is enabled once, however many beats try. Its due times
+// count from the end of the pause, not from when a beat noticed the end: due times that passed while no beat ran are
+// late or missed like any others.
 //
-// Pauses may end together by the thousand, after a maintenance. A step enables some hundred of them in one transaction,
-// and what is due fires before the next hundreds are. One that PostgreSQL refuses is found by halving.
+// After a maintenance, thousands of pauses may end at once. A step enables some hundred schedules in one transaction,
+// and the beat fires between these steps. A schedule that PostgreSQL refuses is found by bisection.
 
-// pauses are when the next pause ends, as far as is known.
+// pauses says when the next pause ends, as far as the beat knows.
 type pauses struct {
 	at    memory.Micros               // when to ask again
 	later map[domain.ID]memory.Micros // schedules that could not be enabled, and when to try again
@@ -38,7 +39,7 @@ type pauses struct {
 
 const undefinedColumn = "42703"
 
-// resume enables schedules whose pause is over: of very many some, and the next step the others.
+// resume enables schedules whose pause is over. If there are very many, the next steps enable the rest.
 func (b *Beat) resume(ctx context.Context, now memory.Micros) error {
 	if !b.lease.leading || now < b.pauses.at {
 		return nil
@@ -47,7 +48,7 @@ func (b *Beat) resume(ctx context.Context, now memory.Micros) error {
 	store := outbox.NewStore(b.pool, "", handover.Limits{}.Check)
 	found, err := store.EndedPauses(ctx, b.resumedLater(now))
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == undefinedColumn {
-		b.pauses.at = now + time.Minute.Microseconds() // the schema is that of the release before, which had no pauses
+		b.pauses.at = now + time.Minute.Microseconds() // the schema is that of the release before, which has no pauses
 		return nil
 	}
 	if err != nil {
@@ -71,7 +72,7 @@ func (b *Beat) resume(ctx context.Context, now memory.Micros) error {
 	return err
 }
 
-// resumedLater returns the schedules that could not be enabled, and are not to be tried yet.
+// resumedLater returns the schedules that could not be enabled, and are not to be tried again yet.
 func (b *Beat) resumedLater(now memory.Micros) []domain.ID {
 	later := []domain.ID{}
 	for id, at := range b.pauses.later {
@@ -84,19 +85,21 @@ func (b *Beat) resumedLater(now memory.Micros) []domain.ID {
 	return later
 }
 
-// resumption is what a step does for the pauses that are over.
+// resumption enables the schedules whose pauses are over, in one step of the beat.
 type resumption struct {
 	*Beat
 	store   *outbox.Store
 	now     memory.Micros
 	began   time.Time
 	resumed int
-	found   bool // one that PostgreSQL refuses
-	left    bool // there was no time for the rest
+	found   bool // a schedule was found that PostgreSQL refuses
+	left    bool // some schedules were not tried, for want of time
 }
 
-// resume enables schedules; if PostgreSQL refuses one of them, the halves by themselves. One that cannot be enabled
-// keeps no other waiting: a step goes on until it has found one of those, whatever time that takes.
+// resume enables schedules. If PostgreSQL refuses one of them, each half is enabled by itself, and so on, so that a
+// schedule which cannot be enabled does not block the others. The time limit of a step counts only after the first bad
+// schedule was found; otherwise a step might end before it has found any, and the next one would begin the same search
+// again.
 func (r *resumption) resume(ctx context.Context, ended []outbox.EndedPause) error {
 	switch {
 	case len(ended) == 0:

@@ -12,41 +12,43 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// resync is the state of a resync: the beat compares its memory with all schedules, a page in each step, and has what
-// differs read by a sync. Firing goes on between the pages, and so do syncs.
+// resync is the state of a resync. In a resync the beat compares its memory with all schedules, one page per step, and
+// marks those that differ for the next sync. Between the pages the beat fires and syncs.
 //
 //	         wanted                       not before 5 s after the last began
 //	idle ──────────────▶ wanted ────────────────────────────▶ running ──last page──▶ idle
 //	                       ▲                                     │
 //	                       └──── asked for again meanwhile ──────┘
 //
-// A resync that is asked for while one runs follows it, since the running one may have passed the row in question.
+// If a resync is asked for while another one runs, it begins after that one, since the running one may already have
+// passed the row in question.
 //
-// A resync trusts versions: the same version is the same content. Within an epoch of the log that holds. When
-// PostgreSQL may have gone back it does not, since another change may have got the same version. Then memory is made
-// anew: each row is taken as it is, whatever its version.
+// A resync relies on versions: a row with the same version has the same content. This holds within an epoch of the log.
+// If PostgreSQL may have gone back to an earlier state, it does not hold, because a different change may have been
+// given the same version since. Then memory is rebuilt: every row is read and applied, whatever its version.
 type resync struct {
 	wanted     bool
-	wantedAnew bool // the next one trusts no version
+	wantedAnew bool // the next resync is to rebuild memory
 	running    bool
-	anew       bool          // the running one trusts no version
+	anew       bool          // the running resync rebuilds memory
 	notBefore  memory.Micros // when the next one may begin
 	after      domain.ID     // the last schedule of the page before
 	page       int           // schedules on the next page
-	seen       []bool        // by slot, as memory was when it began: the schedule is in the table
-	compared   int           // schedules so far
-	different  int           // of them, those that differ
-	done       int64         // resyncs so far
+	seen       []bool        // by slot, as of the beginning: the table has the record's schedule, too
+	compared   int           // schedules compared so far
+	different  int           // of them, those that differ from memory
+	done       int64         // resyncs completed so far
 
-	pausedUntil memory.Micros // the running one goes on then: somebody has locked the counts
+	pausedUntil memory.Micros // the running resync pauses until then, because another session has locked the counts
 }
 
-// foreign reports whether memory may be of another life of the database: it went back, or was replaced, and memory
-// has not been made anew yet. Meanwhile neither the watermark nor the snapshot that memory stands for are written.
+// foreign reports whether memory may belong to another state of the database: the database went back, or was replaced,
+// and memory has not been rebuilt yet. Meanwhile the beat writes neither its watermark nor its snapshot, since they
+// would be wrong for this database.
 func (r *resync) foreign() bool { return r.wantedAnew || r.anew }
 
-// pageSize is how many schedules a step of a resync compares: few enough to keep what is due waiting only briefly. When
-// it takes them as they are, it begins with few, as a sync does: what they weigh is not known yet.
+// pageSize is how many schedules a step of a resync compares: few enough to delay due times only briefly. A resync that
+// rebuilds memory begins with smaller pages, as a sync does, because it reads whole rows whose weight is not known yet.
 const pageSize = 20_000
 
 // wantResync asks for a resync.
@@ -57,18 +59,18 @@ func (b *Beat) wantResync(reason string) {
 	b.resync.wanted = true
 }
 
-// wantAnew asks for a resync that trusts no version.
+// wantAnew asks for a resync that rebuilds memory.
 func (b *Beat) wantAnew(reason string) {
 	b.wantResync(reason)
 	b.resync.wantedAnew = true
 }
 
-// resyncDue reports whether a resync may go on or begin.
+// resyncDue reports whether the next page of a resync may be processed.
 func (b *Beat) resyncDue(now memory.Micros) bool {
 	return (b.resync.running || b.resync.wanted) && now >= b.resync.at()
 }
 
-// at returns when a page may be gone through.
+// at returns when the next page may be processed.
 func (r *resync) at() memory.Micros {
 	if r.running {
 		return r.pausedUntil
@@ -76,7 +78,7 @@ func (r *resync) at() memory.Micros {
 	return r.notBefore
 }
 
-// resyncPage goes through a page, the first one of a resync that is to begin, or the next.
+// resyncPage processes the next page of the running resync, or begins one and processes its first page.
 func (b *Beat) resyncPage(ctx context.Context, now memory.Micros) error {
 	if !b.resync.running {
 		if err := b.resyncBegins(ctx, now); err != nil {
@@ -103,8 +105,9 @@ func (b *Beat) resyncPage(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// resyncBegins begins a resync. When memory is made anew, polls count from a snapshot of the database as it is now,
-// and what was settled in its life before is looked up in the rows of this one before ranges are decided again.
+// resyncBegins begins a resync. If it rebuilds memory, polls continue from the database's current snapshot, and before
+// missed ranges are decided, the beat looks up in tactus.runs, as the database now is, which of their due times are
+// settled.
 func (b *Beat) resyncBegins(ctx context.Context, now memory.Micros) error {
 	if b.resync.wantedAnew {
 		snapshot, err := outbox.Current(ctx, b.pool)
@@ -136,7 +139,8 @@ type idVersion struct {
 	Version int64
 }
 
-// comparePage has each schedule of a page read that memory has in another version, or not at all.
+// comparePage compares a page of versions, and marks the schedules for a sync that memory lacks or has in another
+// version.
 func (b *Beat) comparePage(ctx context.Context, args named) (n int, err error) {
 	page, err := b.livingVersions(ctx, args)
 	for _, s := range page {
@@ -162,9 +166,10 @@ func (b *Beat) livingVersions(ctx context.Context, args named) (page []idVersion
 
 var livingPage = living{livingRowsSQL + nextPageSQL, uncountedRowsSQL + nextPageSQL}
 
-// replacePage takes each row of a page as it is. If its due times count from the same instant as in memory, they go
-// on where they were, so what has fired does not fire again. If memory has a later trigger of the schedule, which
-// PostgreSQL has lost, they go on where that one began: what was due before is settled.
+// replacePage puts each row of a page into memory, whatever its version. If the row has the same effective_from as the
+// record, the due time of the record stays, so nothing that has fired fires again. If the record has a later
+// effective_from, PostgreSQL has lost a change of the trigger; the due times then continue after that later
+// effective_from, because everything before is settled.
 func (b *Beat) replacePage(ctx context.Context, args named) (n int, err error) {
 	rows, err := b.readLiving(ctx, livingPage, args)
 	if err != nil {
@@ -190,7 +195,7 @@ func (b *Beat) replacePage(ctx context.Context, args named) (n int, err error) {
 	return n, nil
 }
 
-// markSeen notes that a schedule is in the table, and returns its record, or nil.
+// markSeen notes that the table has a schedule, and returns the schedule's record, or nil.
 func (b *Beat) markSeen(id domain.ID) *memory.Record {
 	r := &b.resync
 	r.compared, r.after = r.compared+1, id
@@ -204,8 +209,8 @@ func (b *Beat) markSeen(id domain.ID) *memory.Record {
 	return b.memory.At(slot)
 }
 
-// resyncEnds ends a resync. A schedule that is in memory and was not in the table is read once more: it is gone, or
-// it was created after its page was read.
+// resyncEnds ends a resync. Schedules that memory has and no page contained are marked for a sync, which tells whether
+// they are gone, or were created after their page was read.
 func (b *Beat) resyncEnds() {
 	r := &b.resync
 	for slot, seen := range r.seen {

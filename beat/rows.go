@@ -15,20 +15,21 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// livingRowsSQL reads the schedules that may fire, in narrow columns. One that has fired as often as it may is read
-// until it is recorded as completed; an adopted one that is due once is not, since its table alone changes it.
+// livingRowsSQL reads the columns that memory needs of the schedules that may fire. Schedules that have used up their
+// runs are among them until they are recorded as completed. An exception are adopted schedules that are due once and
+// have fired: they are never recorded as completed, since only the table that they are adopted from changes them.
 const livingRowsSQL = `
 select s.id, s.version, s.effective_from, s.anchor, s.updated_at, clock_timestamp(),
     n.fired is not null and (s.trigger = '{"once":true}' or coalesce(n.fired >= ` + sqlexpr.PolicyMaxRuns + `, false)), s.trigger, s.policy,
     ` + sqlexpr.TaskSize + `
 from ` + fromLivingSQL
 
-// fromLivingSQL is the tables and the condition of livingRowsSQL.
+// fromLivingSQL has the tables and the condition of livingRowsSQL.
 const fromLivingSQL = `tactus.schedules s
 left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
 where s.enabled and s.deleted_at is null and not (s.managed_by is not null and s.trigger = '{"once":true}' and n.fired is not null)`
 
-// uncountedRowsSQL reads the same columns while nobody can read the counts (see uncounted).
+// uncountedRowsSQL reads the same columns while the table of the counts is locked (see uncounted.go).
 const uncountedRowsSQL = `
 select s.id, s.version, s.effective_from, s.anchor, s.updated_at, clock_timestamp(), false, s.trigger, s.policy,
     ` + sqlexpr.TaskSize + `
@@ -40,13 +41,13 @@ type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-// planned has a statement planned for its own arguments each time, keeps nothing in the session (poolers), and asks for
-// binary answers.
+// planned makes PostgreSQL plan a statement for its arguments at each execution, leaves no prepared statement in the
+// session, which a pooler may hand to another client, and returns results in binary form.
 const planned = pgx.QueryExecModeCacheDescribe
 
 var binaryAnswer = pgx.QueryResultFormats{pgx.BinaryFormatCode}
 
-// readRows streams the answer of a query that begins with livingRowsSQL.
+// readRows streams the rows of a query that begins with livingRowsSQL or uncountedRowsSQL.
 func readRows(ctx context.Context, q querier, sql string, args ...any) iter.Seq2[memory.Row, error] {
 	return func(yield func(memory.Row, error) bool) {
 		rows, err := q.Query(ctx, sql, append([]any{planned, binaryAnswer}, args...)...)
@@ -92,7 +93,7 @@ func instant(raw []byte) memory.Micros {
 
 const y2000 memory.Micros = 946_684_800_000_000
 
-// noAnchor is the zero time, as the domain has it, and lastInstant is the last one of the year 9999.
+// noAnchor is the zero time, as the domain has it, and lastInstant is the last instant of the year 9999.
 var (
 	noAnchor    = time.Time{}.UnixMicro()
 	lastInstant = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro() - 1

@@ -14,9 +14,10 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// settleOrBisect settles decisions, in several statements at once if they are many. When a statement fails for the data
-// of one of them, that one is found by bisection and set aside, and the others are settled all the same. One that would
-// have to wait for a lock is found likewise, and left for a later step; so is what is refused because everything is.
+// settleOrBisect settles decisions, by several statements at once if there are many. If a statement fails because of
+// the data of one decision, this decision is found by bisection and set aside, and the others are settled. A decision
+// that would have to wait for a lock is found in the same way, and left for a later step. If PostgreSQL refuses
+// whatever is fired, all decisions are left for a later step.
 func (b *Beat) settleOrBisect(ctx context.Context, decisions []memory.Decision) (outcome, error) {
 	out, err := b.settleSideBySide(ctx, decisions)
 	if out.Fired > 0 {
@@ -25,8 +26,8 @@ func (b *Beat) settleOrBisect(ctx context.Context, decisions []memory.Decision) 
 	return out, err
 }
 
-// bisect settles decisions, the earlier halves first: a due time that is bad has been set aside, or its schedule is
-// left, before a later one of the same schedule is tried.
+// bisect settles decisions by one statement, or, if that fails, by halves. The earlier half comes first, so a bad due
+// time has been set aside, or its schedule left alone, before a later due time of the same schedule is tried.
 func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome, error) {
 	decisions = b.locks.withoutLeft(decisions)
 	if len(decisions) == 0 {
@@ -40,15 +41,16 @@ func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome
 	return b.mend(ctx, decisions, tried, out, err)
 }
 
-// mend goes on behind a statement that was tried. Unless it has settled its decisions, they are bisected.
+// mend deals with the result of a statement, whose SQL was tried. If the statement failed because of a lock or
+// of data, its decisions are bisected, unless a cause that concerns all of them is found.
 func (b *Beat) mend(
 	ctx context.Context, decisions []memory.Decision, tried string, out outcome, err error,
 ) (outcome, error) {
 	if postgres.LockTimedOut(err) {
-		if sql := b.fireSQL(decisions); sql != tried { // somebody has locked a partition of the runs
+		if sql := b.fireSQL(decisions); sql != tried { // a partition of the runs is locked: do not read runs
 			b.locks.waits++
 			return b.bisect(ctx, decisions)
-		} else if b.beside.Blocks(sql, err) { // no row is to blame
+		} else if b.beside.Blocks(sql, err) { // a whole table is locked: bisecting would find no row to blame
 			b.locks.waits = maxLockWaits
 			return outcome{Held: true, Untried: schedulesOf(decisions)}, nil
 		}
@@ -75,7 +77,8 @@ func (b *Beat) mend(
 	return first.merge(second), err
 }
 
-// refuse deals with decisions whose statement was refused for its data, unless they are to be divided.
+// refuse deals with decisions whose statement PostgreSQL has refused because of their data. It reports over = false if
+// they are to be bisected.
 func (b *Beat) refuse(
 	ctx context.Context, decisions []memory.Decision, refusal error,
 ) (out outcome, over bool, err error) {
@@ -95,7 +98,7 @@ func (b *Beat) refuse(
 	return outcome{}, false, nil
 }
 
-// leaveAll leaves schedules for a later step of which a statement has said that they are locked.
+// leaveAll leaves alone, for the rest of this firing, schedules that a statement has reported as locked.
 func (b *Beat) leaveAll(locked []domain.ID) {
 	if len(locked) == 0 {
 		return
@@ -105,14 +108,14 @@ func (b *Beat) leaveAll(locked []domain.ID) {
 		fmt.Errorf("schedule %s: the count of its runs, its stream, or what has run before", locked[0]))
 }
 
-// leaveLocked leaves a decision for a later step, because of a lock that somebody holds.
+// leaveLocked leaves a decision for a later step because another session holds a lock.
 func (b *Beat) leaveLocked(d memory.Decision, err error) outcome {
 	b.locks.leave(d.Schedule)
 	b.locks.failures.report(fmt.Errorf("schedule %s: %w", d.Schedule, err))
 	return outcome{Held: true, Locked: []domain.ID{d.Schedule}}
 }
 
-// merge adds up what two statements did.
+// merge adds up the outcomes of two statements.
 func (o outcome) merge(p outcome) outcome {
 	unjudged := maps.Clone(o.Unjudged)
 	if unjudged == nil {
@@ -135,8 +138,8 @@ func laterPosition(one, other *int64) *int64 {
 	return one
 }
 
-// setAsideSQL records a due time that cannot fire: as missed, so that history shows why and it is not tried for ever,
-// and among the dead letters.
+// setAsideSQL records a due time that cannot fire: as a missed run, so that the history shows the reason and the due
+// time is not tried for ever, and as a dead letter.
 const setAsideSQL = `
 with lease as materialized (
     select epoch from tactus.leases where name = 'beat' and epoch = @epoch` + lockTimeoutSQL + ` for share
@@ -161,7 +164,7 @@ letter as (
 )
 select exists (select from lease)`
 
-// setAside records one due time, or range, that cannot be settled.
+// setAside records a due time, or a range of them, that cannot be settled.
 func (b *Beat) setAside(ctx context.Context, d memory.Decision, reason error) (out outcome, err error) {
 	err = b.beside.Do(ctx, b.mode.setAsideSQL, func(sql string) error {
 		return b.pool.QueryRow(ctx, sql, planned, named{

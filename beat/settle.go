@@ -15,32 +15,36 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// fireDueSQL settles due times in one statement, which is one transaction. It decides by what is in the tables at
-// that moment, never by what memory believes:
+// fireDueSQL settles due times in one statement, which is one transaction. It goes by what the tables hold at that
+// moment, not by what memory believes. Its common table expressions:
 //
-//   - lease: it has the term that this beat holds, and the lock keeps another from taking it until the commit. And it
-//     is as late as the beat believes: when PostgreSQL's clock went back since the beat asked it, nothing is done.
-//     The clock is read once, so that nothing is recorded as fired before it was due even if the clock steps
-//     meanwhile.
-//   - given: what memory has decided. The arrays stand behind a select, where the planner cannot count them: whatever
-//     it knows of the tables, it then looks rows up by their keys, and compiles nothing.
-//   - count_free: the counts of schedules whose runs are limited, locked. A count that somebody else has locked is not
-//     waited for: its schedule is left for later (count_locked), and all others fire. firePlainSQL, for schedules that
-//     count nothing, does not even name their table, which somebody may have locked (see settleApart).
-//   - unjudged: schedules of streams that SQL has written and nobody has looked at. The stream may have the name of
-//     another's queue, which would then be one no more; whoever judges tells. Until then they are left for later, too,
-//     and are not late by that (see memory.Memory.Wait).
-//   - outdated: policies that were judged by calendars as they are no more. What was decided by them is decided again.
-//   - due: the schedule is as memory has it. It may fire, counts its due times from the same instant, has the policy
-//     by which memory judged what fires and what was missed, and has not used up its runs (one that is limited comes
-//     at most once in a statement). Where runs must not overlap, those that have no row yet stand in line.
-//   - decided: the first in line fires, unless a run is unfinished. The next one waits, if the policy is queue, or a
-//     backfill's run is unfinished, which is to cost no due time, and no run waits yet. All others are skipped. What
-//     somebody skips by hand is passed over, and recorded as skipped, too.
-//   - run: the row that makes a due time fire once. A due time that has one already stays as it is, without an event.
-//     The run expires so long after it was handed over, which is now; it has no expiry while it waits.
-//   - fired: each new run with what it needs of its schedule. The event and the count are made of it. The event
-//     occurs when the row says, so that row and message expire at the same instant.
+//   - lease: the row of the lease, if it has this beat's term; otherwise nothing is done. The lock keeps any other beat
+//     from taking the lease before the commit. Nor is anything done if by PostgreSQL's clock it is not yet as late as
+//     the beat believes, because the clock has gone back. The clock is read only once, so a step of the clock during
+//     the statement cannot make a run look fired before it was due.
+//   - given: the decisions. Each array stands in a sub-select, so that the planner cannot see its length. Whatever its
+//     statistics say, the planner then looks rows up by their keys, and does not start its JIT compiler.
+//   - count_free: the counts of schedules whose runs are limited, locked. The statement does not wait for a count that
+//     another transaction has locked: the schedule is left for later (count_locked), and all others fire. firePlainSQL,
+//     for schedules that do not count their runs, does not even name the table of the counts, since the whole table may
+//     be locked (see settleApart).
+//   - unjudged: schedules with a stream that were written by SQL and that no process of tactus has judged yet. Their
+//     stream may have the name of a queue of somebody else, which an entry would turn into a stream. Until they are
+//     judged they are left for later, and the wait does not make them late (see memory.Memory.Wait).
+//   - outdated: policies that were applied with a version of a calendar which is no longer current. Their decisions are
+//     made again.
+//   - due: the decisions whose schedules are as memory has them. Such a schedule may fire, has the effective_from and
+//     the policy that memory decided by, and has not used up its runs (a schedule with a limit occurs at most once in a
+//     statement). If its runs must not overlap, due times that have no row yet stand in line.
+//   - decided: what becomes of each due time. The first in line fires, unless a run is unfinished. The next one in line
+//     waits if no run waits yet and either the policy is queue, or the unfinished run is a backfill's, which must not
+//     cost a due time. All others are skipped. A due time that somebody skips by hand is passed over, which is recorded
+//     as skipped as well.
+//   - run: the new rows. Their unique key makes a due time fire once: a due time that has a row already keeps it, and
+//     gets no event. The time until a run expires counts from now, when it is handed over; a run that waits gets no
+//     expiry yet.
+//   - fired: each new run that fires, joined with its schedule. Events and counts are made from it. An event occurs at
+//     the fired_at of its row, so that row and message expire at the same instant.
 const fireDueSQL = fireGivenSQL + noCalendarsSQL + countsFreeSQL + fireRunsSQL + countRunsSQL + fireEventsSQL
 
 const firePlainSQL = fireGivenSQL + noCalendarsSQL + noCountsSQL + fireRunsSQL + fireEventsSQL
@@ -60,8 +64,8 @@ given as materialized (
         g (run_id, schedule_id, effective_from, due_at, until, missed, policy)
 ),`
 
-// calendarsSQL finds the policies that were judged by calendars as they are no more. It stands in the statements for
-// schedules that use calendars, in place of noCalendarsSQL.
+// calendarsSQL finds the policies that were applied with a version of a calendar which is no longer current. It takes
+// the place of noCalendarsSQL in statements for schedules that use calendars.
 const calendarsSQL = `
 outdated as materialized (
     select u.policy from unnest((select @calendar_policies::integer[]), (select @calendar_names::text[]), (select @calendar_versions::bigint[]))
@@ -179,10 +183,11 @@ select exists (select from lease), coalesce((select not due from lease), false),
     array(select schedule_id from unjudged, lease where lease.due order by schedule_id),
     array(select since from unjudged, lease where lease.due order by schedule_id)`
 
-// lineSQL finds those that stand in line. It reads runs of whatever month, so it waits for whoever has locked a
-// partition of them, be it an old or an empty one. noLineSQL stands in its place meanwhile, and what may not overlap is
-// left for later as if its count was locked (noCountsOrLineSQL, notFreeOrInLineSQL). All else fires: what inserts runs
-// locks their own partition alone.
+// lineSQL finds the due times that stand in line because runs of their schedule must not overlap. It reads all
+// partitions of the runs, so it waits if another session has locked any of them, even an old or an empty one. Meanwhile
+// noLineSQL takes its place, and schedules whose runs must not overlap are left for later as if their counts were
+// locked (noCountsOrLineSQL, notFreeOrInLineSQL). All others fire, since inserting runs locks only the partition that
+// they belong to.
 const (
 	lineSQL = `    left join lateral (
         select p.overlap, ` + sqlexpr.Unfinished + ` as unfinished, exists (select from tactus.runs b
@@ -208,31 +213,31 @@ count_locked as materialized (` + inLineSQL + `
     select s.id as schedule_id from given g join tactus.schedules s on s.id = g.schedule_id where ` + sqlexpr.PolicyOverlaps
 )
 
-// withoutLine returns a statement that fires as it does without reading runs.
+// withoutLine returns a firing statement changed so that it does not read runs.
 func withoutLine(sql string) string {
 	return strings.NewReplacer(lineSQL, noLineSQL, noCountsSQL, noCountsOrLineSQL, notFreeSQL, notFreeOrInLineSQL).
 		Replace(sql)
 }
 
-// outcome is what a statement did.
+// outcome is what a firing statement did.
 type outcome struct {
-	Held     bool        // the lease has our term; else nothing was done
-	Early    bool        // by PostgreSQL's clock it is not that late yet: nothing was done
-	Recorded int64       // rows that are new
+	Held     bool        // the lease has this beat's term; otherwise nothing was done
+	Early    bool        // by PostgreSQL's clock it is not as late as decided: nothing was done
+	Recorded int64       // new rows
 	Fired    int64       // of them, those that fire
 	Missed   int64       // of them, those that were missed
 	Excluded int64       // of them, those that calendars exclude
 	Newest   *int64      // the position of the last event that was written; nil when none was
-	Stale    []domain.ID // schedules that are not as memory has them: nothing was done about them
-	Locked   []domain.ID // schedules of which somebody has locked a row, or that are not judged: nothing was done about them
+	Stale    []domain.ID // schedules that differ from memory: nothing was done about them
+	Locked   []domain.ID // schedules with a locked row, or that are not judged: nothing was done about them
 	Untried  []domain.ID // schedules that no statement got to: nothing was done about them
 
-	Unjudged map[domain.ID]time.Time // when SQL wrote those of Locked that are not judged
+	Unjudged map[domain.ID]time.Time // those of Locked that are not judged, and when SQL wrote them
 }
 
-// settle settles decisions in one statement. PostgreSQL refuses every transaction that notifies while its queue of
-// notifications is full, which a listener anywhere in the cluster brings about that does not read. The statement is
-// then run once more without the bell, and the relay finds the events by polling.
+// settle settles decisions by one statement. A listener anywhere in the cluster that stops reading fills PostgreSQL's
+// queue of notifications; while the queue is full, PostgreSQL refuses the commit of every transaction that notifies.
+// The statement is then run once more without the bell, and the relay finds the events by polling.
 func (b *Beat) settle(ctx context.Context, decisions []memory.Decision) (outcome, error) {
 	out, err := b.settleAndRing(ctx, decisions, true)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "54000" {
@@ -267,7 +272,7 @@ func (b *Beat) settleAndRing(ctx context.Context, decisions []memory.Decision, r
 	return out, nil
 }
 
-// fireArgs makes columns of decisions. Equal policies are sent once, and named by their number.
+// fireArgs returns the decisions as arrays, one per column. Equal policies are sent once, and referred to by number.
 func fireArgs(term int64, lease time.Duration, decisions []memory.Decision) named {
 	n := len(decisions)
 	runs, schedules := make([]domain.ID, n), make([]domain.ID, n)

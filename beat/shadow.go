@@ -7,18 +7,17 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// mode is what a beat that fires and one in shadow mode do differently: which lease they hold, and the statements
-// that record what becomes of due times, and where.
+// mode is how a beat that fires and a shadow differ: in the name of their lease, and in their statements.
 type mode struct {
 	leaseName      string
 	fireDueSQL     string
-	firePlainSQL   string // for schedules that count nothing
+	firePlainSQL   string // for schedules that do not count their runs
 	setAsideSQL    string
 	settledFromSQL string
 	withdrawSQL    string
 
 	probePlainSQL, probeCountedSQL string // see refusals
-	countsLockedSQL                string // whether fireDueSQL would wait for a whole table
+	countsLockedSQL                string // asks whether fireDueSQL would wait for the whole table of the counts
 }
 
 func modeOf(shadow bool) mode {
@@ -38,15 +37,15 @@ func modeOf(shadow bool) mode {
 	}
 }
 
-// shadow is what a beat in shadow mode has seen of a beat that fires.
+// shadow is what a shadow has seen of a beat that fires.
 type shadow struct {
-	beside  *time.Time // when the lease of the beat that fires expires, as it was first seen
-	retired bool       // that lease was renewed since: this beat does nothing any more
+	beside  *time.Time // the expiry of the firing beat's lease when it was first seen
+	retired bool       // that lease was renewed since: this shadow does nothing any more
 }
 
-// shadowFireDueSQL decides about due times as fireDueSQL does, and records what it would do: no run, no event, no
-// count. What it would have fired counts for max_runs, together with what has been fired. It has no information about
-// runs that must not overlap, since another beat runs them.
+// shadowFireDueSQL decides about due times as fireDueSQL does, but only records the decisions: it makes no run, no
+// event and no count. Due times that it would have fired count for max_runs, together with those that were fired. It
+// cannot tell whether a previous run is unfinished, since another beat runs the tasks.
 const shadowFireDueSQL = shadowGivenSQL + `
     left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at` + shadowRunsSQL
 
@@ -99,14 +98,16 @@ select exists (select from lease), coalesce((select not due from lease), false),
     array(select schedule_id from given, lease where lease.due except select schedule_id from due),
     array[]::uuid[], null, array[]::uuid[], array[]::timestamptz[]`
 
-// Reasons that are recorded for a due time that would not fire, or only perhaps.
+// Reasons that a shadow records for a due time that would not fire, or whose firing depends on runs that the shadow
+// does not know.
 const (
 	reasonUsedUp  = "max_runs is reached"
 	reasonOverlap = "would fire, unless the previous run is unfinished: its execution policy is not applied in shadow mode"
-	longest       = "4096" // characters of arguments that are kept
+	longest       = "4096" // characters; longer arguments are not recorded
 )
 
-// shadowSetAsideSQL records a due time whose row cannot be made. It takes nothing from the schedule but its name.
+// shadowSetAsideSQL records a due time that shadowFireDueSQL could not record. It takes nothing from the schedule but
+// its name.
 const shadowSetAsideSQL = `
 with lease as materialized (
     select epoch from tactus.leases where name = 'shadow' and epoch = @epoch` + lockTimeoutSQL + ` for share
@@ -122,7 +123,7 @@ run as (
 )
 select exists (select from lease)`
 
-// shadowSettledFromSQL is settledFromSQL for what a shadow has recorded.
+// shadowSettledFromSQL is settledFromSQL for the rows of a shadow.
 const shadowSettledFromSQL = `
 select w.schedule_id, r.due_at, coalesce(r.until, r.due_at)
 from unnest(@schedules::uuid[], @from::timestamptz[], @due::timestamptz[]) w (schedule_id, since, due)
@@ -135,9 +136,9 @@ cross join lateral (
 ) r
 order by w.schedule_id, r.due_at`
 
-// retireBeside retires a shadow once a beat that fires renews its lease: what is due is tactus' own to fire now, and
-// when that beat goes again, nothing says that another one is back in charge. A lease that is never renewed while the
-// shadow looks belongs to a beat that is gone already, and runs out.
+// retireBeside retires a shadow once a beat that fires renews its lease: tactus is in charge then, and if that beat
+// stops again, nothing tells the shadow that the old beat is back in charge. A lease that is not renewed while the
+// shadow looks belongs to a beat that has stopped already, and runs out.
 func (b *Beat) retireBeside(firing *time.Time) {
 	switch {
 	case !b.cfg.Shadow || firing == nil || b.shadow.retired:
@@ -149,7 +150,8 @@ func (b *Beat) retireBeside(firing *time.Time) {
 	}
 }
 
-// switchFromShadow notes when this beat took over from a shadow. What was due before then was another beat's to fire.
+// switchFromShadow tells memory when a beat that fires took over from a shadow. Earlier due times were another beat's
+// to fire.
 func (b *Beat) switchFromShadow(at *time.Time) {
 	if at == nil || b.cfg.Shadow {
 		return

@@ -9,28 +9,28 @@ import (
 )
 
 // sideBySide says how many statements fire at once, and how many due times each of them settles at least. For fewer,
-// what a statement costs by itself is more than what another processor saves.
+// the fixed cost of another statement exceeds what the use of another processor saves.
 type sideBySide struct{ statements, least int }
 
 const leastSideBySide = 250
 
-// settleSideBySide settles decisions in as many statements at once as the beat may send (Config.Statements), each on a
-// connection and in a transaction of its own. PostgreSQL runs one statement on one processor, and firing is most of
-// what it does for a run.
+// settleSideBySide settles decisions by up to Config.Statements statements at once, each on a connection and in a
+// transaction of its own. PostgreSQL runs one statement on one processor, and firing is most of its work for a run.
 //
 //	decisions   a a b c c d e f          due first ──▶ due last, those of a schedule side by side
 //	statements  [a a b] [c c d] [e f]    at once, under one term of the lease
 //
-// What is promised of one statement holds of several:
+// What one statement promises also holds for several at once:
 //
-//   - All demand the same term, and lock the lease "for share", which keeps none of them from it. Whoever takes the
-//     lease over writes the row, so it waits for all of them.
-//   - A schedule is in one of them. So its due times are settled in order, by one look at its count and its runs, and
-//     no statement waits for a row that another has locked.
-//   - Memory moves on when all have answered. When one has not, nothing is known of any, and the beat goes on in a new
-//     term, in which none of them does anything any more (see fire). What the others have settled is then looked up, or
-//     comes upon its unique key.
-//   - What is refused or locked is found afterwards, by bisection of that one statement's decisions, one after another.
+//   - All demand the same term, and lock the row of the lease "for share"; such locks do not exclude each other. A beat
+//     that takes the lease has to update the row, so it waits for all of them.
+//   - All decisions about a schedule are in one statement. So its due times are settled in order, with one view of its
+//     count and its runs, and no statement waits for a row that another one has locked.
+//   - Memory moves on when all have answered. If the answer to one is lost, memory takes over the result of none, and
+//     the beat continues in a new term, under which none of them can still commit (see fire). Due times that the others
+//     have settled are then found by look-up, or their second insert is stopped by the unique key.
+//   - If a statement fails because of a lock or bad data, its decisions are bisected afterwards, one statement after
+//     another.
 func (b *Beat) settleSideBySide(ctx context.Context, decisions []memory.Decision) (out outcome, err error) {
 	groups := bySchedule(decisions, min(b.parallel.statements, len(decisions)/b.parallel.least))
 	if len(groups) < 2 || b.locks.waits >= maxLockWaits {
@@ -74,8 +74,8 @@ func (b *Beat) settleSideBySide(ctx context.Context, decisions []memory.Decision
 	return out, nil
 }
 
-// bySchedule divides decisions into at most n groups of about the same number, in their order. Those about a schedule
-// stand side by side, and stay in one group.
+// bySchedule divides decisions, in their order, into at most n groups of about the same size. Decisions about one
+// schedule are adjacent, and stay in one group.
 func bySchedule(decisions []memory.Decision, n int) (groups [][]memory.Decision) {
 	for ; len(decisions) > 0; n-- {
 		at := len(decisions) / max(n, 1)

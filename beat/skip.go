@@ -10,13 +10,13 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// whoSkipsSQL reads who skips due times of schedules, and why.
+// whoSkipsSQL reads who skips due times of some schedules, and why.
 const whoSkipsSQL = `
 select id, coalesce(' by ' || skipped_by, '') || coalesce(': ' || skip_reason, '') from tactus.schedules
 where id = any (@ids::uuid[])`
 
-// sayWhoSkips adds to the reason of what is skipped by hand who skips it, and why. Memory only has until when: few
-// schedules are ever skipped, and what people say of it is read when it is needed.
+// sayWhoSkips adds to the reasons of due times that are skipped by hand who skips them, and why. Memory only knows
+// until when a schedule is skipped; since few schedules ever are, the rest is read when it is needed.
 func (b *Beat) sayWhoSkips(ctx context.Context, decisions []memory.Decision) error {
 	var ids []domain.ID
 	for i := range decisions {

@@ -8,8 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/beat/memory"
 )
 
-// slow are schedules whose due times take longer to settle than a statement may, each by itself. Such a schedule is
-// tried again later, as one is that somebody has locked: between two attempts all others fire.
+// slow reports schedules of which even a single due time takes longer to settle than a statement may. Such a schedule
+// is put off like one that is locked, so that all others fire between two attempts.
 type slow struct{ failures failureLog }
 
 func newSlow(log *slog.Logger) slow {
@@ -18,7 +18,7 @@ func newSlow(log *slog.Logger) slow {
 	}}
 }
 
-// leaveSlow leaves the schedule of a firing for later whose statement took too long, if it was the only one.
+// leaveSlow puts off the schedule of a firing that took too long, if the firing had only this one.
 func (b *Beat) leaveSlow(due firing, now memory.Micros, err error) {
 	if len(due.records) != 1 || !timedOut(err) {
 		return

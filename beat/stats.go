@@ -7,22 +7,22 @@ import (
 	"github.com/tactus-dev/tactus/beat/memory"
 )
 
-// Stats is what operators watch.
+// Stats are the figures of a beat that operators watch.
 type Stats struct {
-	Known     bool          // Leader and Term are known: the lease was read or renewed within the time that it lasts
-	Age       time.Duration // since PostgreSQL last answered a whole step
+	Known     bool          // Leader and Term are current: the lease was read or renewed less than its duration ago
+	Age       time.Duration // since the last step that succeeded
 	Leader    bool
-	Term      int64 // of the lease that this beat holds; 0 while another does
+	Term      int64 // the term in which this beat holds the lease; 0 while it does not
 	Loaded    bool
 	Schedules int
-	Pending   int           // schedules heard of that memory does not have yet
+	Pending   int           // schedules that are to be read
 	Skew      time.Duration // how far the local wall clock is ahead of PostgreSQL's
 	Steps     int64         // of PostgreSQL's clock
-	Step      time.Duration // the last of them, back when it is negative
+	Step      time.Duration // the last of them; negative when the clock went back
 	StepAge   time.Duration // since then
-	Withdrawn int64         // rows of due times that had been judged by a clock that was ahead
-	Watermark time.Time     // everything due until then is settled
-	Lag       time.Duration // how far the watermark is behind now; it grows while PostgreSQL is away
+	Withdrawn int64         // rows taken back that were recorded while the clock was ahead
+	Watermark time.Time     // every due time that fires by then is settled
+	Lag       time.Duration // how far the watermark is behind now; it grows while PostgreSQL is unavailable
 	Renewed   time.Time     // when the lease was last renewed
 	Fired     int64
 	Missed    int64 // ranges of due times
@@ -30,16 +30,16 @@ type Stats struct {
 	Retired   bool  // this shadow does nothing any more, because a beat that fires has come
 	WouldFire int64 // due times that a shadow would have fired
 	SetAside  int64 // due times that cannot fire
-	Behind    int64 // runs that were fired and a sink has not taken, while firing waits for it; 0 while it does not
+	Behind    int64 // runs that were fired and that a sink has not taken, while firing waits for this sink; otherwise 0
 	Late      Lateness
-	Heavy     int64 // bytes of large tasks that were fired and a sink has not taken, as far as this beat knows
+	Heavy     int64 // bytes of large tasks that were fired and that a sink is not known to have taken
 	Syncs     int64 // queries for changed schedules
 	Resyncs   int64
-	Gaps      int64 // times that the feed may not have brought every change
-	Problem   error // why the last step, or the start, failed; nil when it did not
+	Gaps      int64 // how often the feed may have lost events
+	Problem   error // the error of the last step, or of the start; nil when it succeeded
 
-	Lateness    Histogram // from when something was to fire to its commit
-	Recognition Histogram // from a change to memory having it
+	Lateness    Histogram // from when a due time was to fire to its commit
+	Recognition Histogram // from a change to its arrival in memory
 }
 
 // stats are the figures that the loop keeps for Stats.
@@ -48,10 +48,10 @@ type stats struct {
 	Stats
 	stepped    time.Time // when PostgreSQL's clock stepped last, by the monotonic clock
 	asked      time.Time // when the lease was last read or renewed, by the monotonic clock
-	toldBehind time.Time // when the log was told last that firing waits for a sink; of the loop alone
-	tellLate   time.Time // when the log may be told that what is due is late; of the loop alone
-	lateSince  time.Time // since when it has been as late as a takeover, by the monotonic clock
-	answered   time.Time // when PostgreSQL last answered a whole step, by the monotonic clock; at first, when New was called
+	toldBehind time.Time // when it was last logged that firing waits for a sink; used by the loop only
+	tellLate   time.Time // when it may next be logged that due times are late; used by the loop only
+	lateSince  time.Time // since when due times have been later than Config.Takeover, by the monotonic clock
+	answered   time.Time // when a step last succeeded, by the monotonic clock; at first, when New was called
 }
 
 // Stats returns the figures as they are now.
@@ -73,15 +73,14 @@ func (b *Beat) Stats() Stats {
 	return s
 }
 
-// setProblem notes why the last step, or the start, failed; nil when it did not.
+// setProblem sets Stats.Problem.
 func (s *stats) setProblem(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Problem = err
 }
 
-// publish copies the state of the loop to where Stats reads it. After a step that failed, nothing more is known to be
-// settled.
+// publish copies the state of the loop to where Stats reads it. A failed step does not move the watermark.
 func (b *Beat) publish(now memory.Micros, failed bool) {
 	s := &b.stats
 	s.mu.Lock()
@@ -103,7 +102,7 @@ func (b *Beat) publish(now memory.Micros, failed bool) {
 	}
 }
 
-// countRecognition observes how long a change took to get into memory, unless memory has it already.
+// countRecognition observes how long a change took to arrive in memory, unless memory has it already.
 func (b *Beat) countRecognition(r memory.Row) {
 	if kept, ok := b.memory.Find(r.ID); ok && int64(kept.Version) >= r.Version {
 		return
@@ -138,7 +137,7 @@ func (s *stats) countSetAside() {
 	s.SetAside++
 }
 
-// countFired counts what a statement has settled.
+// countFired counts and logs what a firing has settled.
 func (b *Beat) countFired(decisions []memory.Decision, out outcome, took time.Duration) {
 	if out.Recorded == 0 {
 		return // all of it had been settled before

@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// start loads all schedules into memory. It notes the feed's mark and a snapshot of the log first, so what changes
-// during the load is heard or polled after it, and read again.
+// start loads all schedules into memory. Before the load it notes the feed's mark and a snapshot of the log. So a
+// change that is committed during the load is heard or polled after it, and its schedule is read again.
 func (b *Beat) start(ctx context.Context) error {
 	if _, err := b.pool.Exec(ctx, makeLeaseSQL, planned, named{"name": b.mode.leaseName}); err != nil {
 		return fmt.Errorf("make the lease: %w", err)
@@ -32,14 +32,14 @@ func (b *Beat) start(ctx context.Context) error {
 	return b.load(ctx, row.settled())
 }
 
-// partTimeout is how long a part of a step may take: a connection whose other end is gone would keep it for ever.
-// Another beat has the lease by then.
+// partTimeout is how long a part of a step may take. Without it, a connection whose other end is gone would block the
+// step for ever. It is longer than the lease, so another beat has taken over by then.
 const partTimeout = 30 * time.Second
 
-// step does what has to be done now, and returns when the next thing has to be. It is the whole beat: Run only
-// repeats it. Each part is bounded in what it does and how long it takes, so that none keeps another waiting for
-// long, and each is tried even if others fail. A beat that was away for longer than a poll reads what has changed
-// before it decides anything, hence the sync before fire.
+// step does whatever has to be done now, and returns when it has to be called again. It is the whole beat: Run only
+// repeats it. Each part of a step is bounded in its work and its time, so that no part delays another for long, and
+// each part is tried even if others fail. If the beat was stopped for longer than the time between two polls, it has to
+// read what has changed before it decides anything; hence the sync before fire.
 func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros, err error) {
 	b.receiveAll()
 	var errs []error
@@ -70,14 +70,14 @@ func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros,
 	}
 	now += b.applyClockStep()
 	if err = errors.Join(errs...); err != nil {
-		b.lease.askAt = now // the lease shows what became of the database, before anything else is decided
+		b.lease.askAt = now // before anything is decided, the lease tells whether the database has gone back
 	}
 	b.publish(now, err != nil)
 	b.sums.tell(b.log, b.cfg.Shadow, false)
 	return b.wake(now), err
 }
 
-// wake returns when the next thing has to be done.
+// wake returns when the next step has to be made.
 func (b *Beat) wake(now memory.Micros) memory.Micros {
 	next := min(b.lease.askAt, b.polls.at)
 	if b.lease.leading {
@@ -111,7 +111,8 @@ func (b *Beat) wake(now memory.Micros) memory.Micros {
 	return next
 }
 
-// noteServer notes which server and timeline this is. On another one the log and the versions may have gone back.
+// noteServer notes the server and timeline that PostgreSQL reports. If they have changed, the log and the versions of
+// schedules may have gone back.
 func (b *Beat) noteServer(server string) {
 	if b.polls.server != server {
 		b.wantAnew("the database is on another server or timeline")

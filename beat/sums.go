@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// sums are what the log is told once a minute, at the level of information; each step is told at the level of
-// debugging. They belong to the loop.
+// sums are the figures that are logged once a minute at the level info; each step is logged at the level debug. They
+// belong to the loop.
 type sums struct {
-	since  time.Time // by the monotonic clock; zero while there is nothing to tell
+	since  time.Time // by the monotonic clock; zero while there is nothing to log
 	counts [len(summed)]int64
 	late   time.Duration // the latest that anything fired
 }
 
-// summed names the sums, in the order of the line.
+// summed names the sums, in the order in which they are logged.
 var summed = [...]string{"runs", "missed", "excluded", "skipped", "events", "synced"}
 
 const (
@@ -37,7 +37,7 @@ func (s *sums) add(what int, n int64) {
 	s.counts[what] += n
 }
 
-// tell logs the sums when they are a minute old, or when there will be no more.
+// tell logs the sums if they are a minute old, or if they are the last.
 func (s *sums) tell(log *slog.Logger, shadow, last bool) {
 	if s.since.IsZero() {
 		return

@@ -19,33 +19,34 @@ import (
 //	        │        └─┬─┘          │                │
 //	reads:  a at once  bcd and e, 10 ms after a      f at once
 //
-// Leading edge: the first name is read at once, so a single change takes no longer. Trailing edge: a name that is
-// heard within 10 ms of a read, or during one, stays pending, and the beat wakes to read it. Invariant: a name leaves
-// pending only after a query that began after it was heard. The usual debounce, which drops events that come soon
-// after the last read, loses the change that was committed just after that read saw the table.
+// Leading edge: the first name is read at once, so a single change is not delayed. Trailing edge: a name that is heard
+// within 10 ms of a read, or during one, stays pending, and the beat wakes to read it. Invariant: a name leaves pending
+// only after a query that began after the name was heard. The usual debounce, which drops events that come soon after
+// the last read, breaks this invariant: it loses a change that was committed just after that read had taken its
+// snapshot of the table.
 
 const (
 	syncEvery  = 10 * time.Millisecond // between two reads
 	syncAtMost = 10_000                // schedules in one query
 
-	syncAtLeast = 500    // the first time: what they take is not known yet
-	syncSteps   = 50_000 // that one should take to make its schedules due
-	syncWeight  = 64_000 // of tasks that PostgreSQL unpacks for one, in KiB
+	syncAtLeast = 500    // in the first query, when the cost of schedules is not known yet
+	syncSteps   = 50_000 // of calendars that one query's schedules should take, at most
+	syncWeight  = 64_000 // KiB of tasks that PostgreSQL should have to unpack for one query, at most
 )
 
 // syncs are the schedules that are to be read.
 type syncs struct {
 	pending   map[domain.ID]int64 // by id, the newest version heard of
-	notBefore memory.Micros       // when they may be read
+	notBefore memory.Micros       // when the next read may begin
 	every     time.Duration       // between two reads
-	queries   int64               // made so far
-	atOnce    int                 // schedules in the next query
+	queries   int64               // how many reads there were
+	atOnce    int                 // how many schedules the next query reads
 }
 
-// anyVersion, as the version heard of, has a schedule read whatever version memory has.
+// anyVersion, as a pending version, makes the beat read a schedule whatever version memory has.
 const anyVersion = math.MaxInt64
 
-// wantSync notes that a schedule has a version, unless memory has it already.
+// wantSync marks a schedule to be read because it has a version, unless memory has this version already.
 func (b *Beat) wantSync(id domain.ID, version int64) {
 	if kept, ok := b.memory.Find(id); ok && int64(kept.Version) >= version {
 		return
@@ -57,8 +58,8 @@ const ofIDsSQL = ` and s.id = any (@ids::uuid[])`
 
 var changedRows = living{livingRowsSQL + ofIDsSQL, uncountedRowsSQL + ofIDsSQL}
 
-// sync reads the schedules that are pending, unless the last read was less than syncEvery ago. Of very many it reads
-// some, and the next step reads more.
+// sync reads the schedules that are pending, unless the last read was less than syncEvery ago. If there are very many,
+// the next steps read the rest.
 func (b *Beat) sync(ctx context.Context, now memory.Micros) error {
 	if err := b.syncCalendars(ctx); err != nil {
 		return err
@@ -72,7 +73,7 @@ func (b *Beat) sync(ctx context.Context, now memory.Micros) error {
 		}
 		b.syncs.queries++
 		b.syncs.atOnce = syncNext(len(ids), weighs, b.memory.Reckoned()-reckoned)
-		if b.memory.LacksCalendars() { // a new schedule uses them
+		if b.memory.LacksCalendars() { // a schedule that was just read uses one
 			if err := b.syncCalendars(ctx); err != nil {
 				return err
 			}
@@ -89,8 +90,8 @@ func (b *Beat) sync(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// syncNext returns how many schedules the next query may have, after one whose schedules weigh so much and took so many
-// steps to make due.
+// syncNext returns how many schedules the next query may read, after a query that read some of a total weight, whose
+// due times took so many steps of calendars to find.
 func syncNext(read, weighs int, steps int64) int {
 	switch {
 	case steps > syncSteps || weighs > syncWeight:
@@ -101,7 +102,7 @@ func syncNext(read, weighs int, steps int64) int {
 	return min(max(2*read, syncAtLeast), syncAtMost)
 }
 
-// pendingIDs returns the schedules of the next query.
+// pendingIDs returns the schedules that the next query reads.
 func (b *Beat) pendingIDs() []domain.ID {
 	ids := make([]domain.ID, 0, min(len(b.syncs.pending), cmp.Or(b.syncs.atOnce, syncAtLeast)))
 	for id := range b.syncs.pending {
@@ -112,8 +113,8 @@ func (b *Beat) pendingIDs() []domain.ID {
 	return ids
 }
 
-// syncSchedules reads some schedules into memory. One that is not there any more, or may not fire, is removed. What
-// changes have overtaken is recorded first. It returns what they weigh together.
+// syncSchedules reads some schedules into memory, and removes those from it that are gone or may not fire. Before that
+// it records the due times that these changes have overtaken. It returns the total weight of the schedules in KiB.
 func (b *Beat) syncSchedules(ctx context.Context, ids []domain.ID) (weighs int, err error) {
 	living := make(map[domain.ID]struct{}, len(ids))
 	var changed []domain.ID
@@ -145,14 +146,14 @@ func (b *Beat) syncSchedules(ctx context.Context, ids []domain.ID) (weighs int, 
 	for _, id := range ids {
 		if _, ok := living[id]; !ok {
 			b.memory.Remove(id)
-			b.pauses.at = memory.Always // it may be paused for less than until the next poll
+			b.pauses.at = memory.Always // its pause may end before the next poll
 		}
 		delete(b.syncs.pending, id)
 	}
 	return weighs, nil
 }
 
-// take makes memory have a row.
+// take puts a row into memory.
 func (b *Beat) take(r memory.Row) {
 	b.countRecognition(r)
 	if err := b.memory.Put(r, memory.Always); err != nil {

@@ -12,18 +12,21 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// takeOver makes memory go on where the predecessor was, before this beat leads. The predecessor left two things in the
-// lease: the watermark, and the snapshot of the log that its memory had.
+// takeOver brings memory to where the predecessor was, and then makes this beat the leader. The predecessor left two
+// things in the lease: the watermark, and the snapshot of the log up to which its memory had all changes.
 //
-// Most schedules are known to the predecessor, and what fires up to the watermark is settled. But a schedule that a
-// later transaction changed may have been another one for the predecessor when it wrote the watermark:
+// The predecessor has settled what fires up to the watermark, by the schedules as it knew them. But it did not know
+// what transactions changed that its snapshot does not show. Such a schedule is either of these:
 //
-//   - Its due times count from another instant since (created, enabled, another trigger): they are all to be settled,
-//     whatever the watermark is, since they may have passed before the change was committed. Restart.
-//   - It was edited otherwise. Its jitter may have been another one, so the last due time before the watermark may
-//     not have fired. Reconsider.
+//   - Its due times count from another instant since the change (it was created, enabled or given another trigger). All
+//     its due times are still to be settled, whatever the watermark is, since they may lie between that instant and the
+//     commit of the change. Restart makes it due at the first one.
+//   - It was edited otherwise. Its jitter may have been changed, so its last due time before the watermark may have had
+//     to fire after the watermark by the old jitter, and may not be settled. Reconsider makes it due at this due time
+//     again.
 //
-// Deciding a due time again is harmless: the unique key of tactus.runs knows it. Passing over one is not.
+// It is harmless to decide a due time again, because of the unique key of tactus.runs. It is not harmless to pass over
+// one.
 func (b *Beat) takeOver(ctx context.Context, now memory.Micros) error {
 	b.lease.maybeSettled = max(now, b.lease.taken.Now.UnixMicro())
 	b.rewind(b.lease.taken.Watermark, b.lease.taken.Now)
@@ -39,7 +42,7 @@ func (b *Beat) takeOver(ctx context.Context, now memory.Micros) error {
 	b.noteAllSpent()
 	b.lease.leading = true
 	b.wantResync("took the lease")
-	settled := "none" // of the first beat
+	settled := "none" // there was no beat before
 	if at := b.lease.taken.Watermark; at != nil {
 		settled = at.UTC().Format(time.RFC3339Nano)
 	}
@@ -47,8 +50,9 @@ func (b *Beat) takeOver(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// learnChanges has what changed after the predecessor's snapshot be settled anew. While the log is locked it goes by
-// the schedules, and the rest is left for later.
+// learnChanges finds the schedules that changed after the predecessor's snapshot, and makes them due again where the
+// predecessor may not have settled them. While the log is locked it goes by the table of the schedules, and does the
+// rest when the log can be read (readOwed).
 func (b *Beat) learnChanges(ctx context.Context, snapshot string) error {
 	changed, err := b.changedAfter(ctx, snapshot)
 	if postgres.LockTimedOut(err) {
@@ -68,7 +72,8 @@ func (b *Beat) learnChanges(ctx context.Context, snapshot string) error {
 	return err
 }
 
-// decideAgain makes schedules due again whose due times the predecessor may not have settled.
+// decideAgain makes changed schedules due again at due times that the predecessor may not have settled, and marks them
+// for a sync.
 func (b *Beat) decideAgain(changed []changedAfterRow) {
 	for _, s := range changed {
 		if s.Restarted {
@@ -80,23 +85,23 @@ func (b *Beat) decideAgain(changed []changedAfterRow) {
 	}
 }
 
-// changedAfterSQL finds the schedules that a transaction changed which a snapshot does not show, and whether it set
-// effective_from: that is so if one of its events occurred at that very instant, or enabled it. A pause that ended by
-// itself did so before its event occurred.
+// changedAfterSQL finds the schedules that were changed by transactions which a snapshot does not show, and whether
+// these set effective_from. They did if one of the events occurred at effective_from, or enabled the schedule. (When a
+// pause ends by itself, effective_from is the end of the pause, which is earlier than the event.)
 var changedAfterSQL = `
 select s.id, bool_or(o.occurred_at = s.effective_from or o.type = 'schedule.enabled'), not s.enabled or s.deleted_at is not null
 from tactus.outbox o join tactus.schedules s on s.id = o.aggregate_id
 where o.topic = 'schedule' and o.position <= @end::bigint and ` + notInSnapshotSQL + `
 group by s.id`
 
-// changedAfterRow is a schedule that the predecessor may have known otherwise.
+// changedAfterRow is a schedule that has changed after the predecessor's snapshot.
 type changedAfterRow struct {
 	ID        domain.ID
 	Restarted bool
-	Ended     bool // it may not fire any more
+	Ended     bool // the schedule may not fire any more
 }
 
-// moved returns the schedules whose due times count from another instant, or do not count any more.
+// moved returns the schedules whose due times count from another instant, or not at all.
 func moved(changed []changedAfterRow) (ids []domain.ID) {
 	for _, s := range changed {
 		if s.Restarted || s.Ended {

@@ -13,17 +13,17 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// Traces records in traces what a beat does. It waits for nobody, and is called by several statements at once.
+// Traces records what a beat does in traces. Its methods must not block, and may be called concurrently.
 type Traces interface {
-	// Synced is told of a change that the feed brought and memory has.
+	// Synced records that a change which the feed brought has arrived in memory.
 	Synced(Synced)
-	// Samples reports whether the trace of a run is recorded. Fired is told of no other.
+	// Samples reports whether the trace of a run is recorded. Fired is called for such runs only.
 	Samples(run domain.ID) bool
-	// Fired is told of a run that has been committed.
+	// Fired records that a run was committed.
 	Fired(Fired)
 }
 
-// Synced is a change of a schedule or a calendar that was heard, and taken into memory.
+// Synced is a change of a schedule or a calendar that was heard and has arrived in memory.
 type Synced struct {
 	Trace           string // the context (W3C's traceparent) in which it was written
 	Schedule        domain.ID
@@ -32,7 +32,7 @@ type Synced struct {
 	Heard, InMemory time.Time
 }
 
-// Fired is a run that was fired. All runs of a statement have its beginning and its end.
+// Fired is a run that was fired. Began and Ended are those of its statement.
 type Fired struct {
 	Run, Schedule domain.ID
 	Due           time.Time
@@ -40,13 +40,13 @@ type Fired struct {
 	Began, Ended  time.Time
 }
 
-// traced is the trace of a change that was heard.
+// traced is the trace that a heard change belongs to.
 type traced struct {
 	context string
 	heard   time.Time
 }
 
-// hear makes a notice of what the feed has brought, with its trace if traces are recorded.
+// hear makes a notice of a message of the feed, with its trace if traces are recorded.
 func (b *Beat) hear(m *message.Message) notice {
 	n := parseEvent(m)
 	if trace := m.Metadata.Get("traceparent"); b.cfg.Traces != nil && trace != "" && n.lost == "" {
@@ -55,7 +55,7 @@ func (b *Beat) hear(m *message.Message) notice {
 	return n
 }
 
-// traceSynced records the changes that memory has now.
+// traceSynced records the heard changes that have arrived in memory.
 func (b *Beat) traceSynced() {
 	for _, n := range b.inbox.traced {
 		b.cfg.Traces.Synced(Synced{n.trace.context, n.id, n.version, n.event, n.trace.heard, time.Now()})
@@ -64,8 +64,8 @@ func (b *Beat) traceSynced() {
 	b.inbox.traced = b.inbox.traced[:0]
 }
 
-// traceFired records the runs of decisions that a statement has fired. It says how many; when that is not all, the
-// table tells which.
+// traceFired records the runs that a statement has fired. The statement only returns how many they are. If these are
+// fewer than it was given, the table tells which ones.
 func (b *Beat) traceFired(ctx context.Context, decisions []memory.Decision, runs []domain.ID, out outcome,
 	began time.Time,
 ) {
@@ -89,13 +89,14 @@ func (b *Beat) traceFired(ctx context.Context, decisions []memory.Decision, runs
 	}
 }
 
-// firedSQL finds those of some runs that were fired, by what has not become of them.
+// firedSQL finds those of some runs that were fired: they have a row, and neither wait nor have a status of runs that
+// do not fire.
 const firedSQL = `
 select r.id from unnest((select @ids::uuid[])) as w (id) join tactus.runs r on r.id = w.id
 where r.due_at >= @first::timestamptz and r.due_at <= @last::timestamptz
     and r.status not in ('missed', 'skipped', 'excluded') and not r.waiting`
 
-// onlyFired returns those of some runs that were fired; none when the table does not tell.
+// onlyFired returns those of some runs that were fired; none if the query fails.
 func (b *Beat) onlyFired(ctx context.Context, runs []Fired) []Fired {
 	if len(runs) == 0 {
 		return nil

@@ -15,30 +15,32 @@ import (
 
 // # While the counts cannot be read
 //
-// Somebody may lock the whole table of the counts: VACUUM FULL does, and so does ALTER TABLE. Whatever names that table
-// waits, before a lock_timeout of its own is in force, and the beat does one thing after another. So such a statement
-// runs in a transaction that gives up soon, and schedules are then read without their counts:
+// VACUUM FULL, ALTER TABLE and the like lock the whole table of the counts. Every statement that names the table then
+// waits while it is planned, before a lock_timeout that it sets itself takes effect, and everything else waits behind
+// it, since the beat does one thing after another. So the beat reads the counts in a transaction with a short
+// lock_timeout. While the table is locked, it reads schedules without their counts:
 //
 //	read without its count         becomes
 //	one that has used up its runs  due again in memory
 //	one that was due once          the same
 //
-// Nothing fires for it. The statement that fires looks at the count itself, finds that the schedule has used up its
-// runs, and has it read again (outcome.Stale). As long as the table is locked, whatever counts is left for later anyway
-// (see settleApart).
+// This makes nothing fire. The firing statement looks at the count itself, finds that the schedule has used up its
+// runs, and the beat reads the schedule again (outcome.Stale). As long as the table is locked, schedules that count
+// their runs are left for later anyway (see settleApart).
 
-// bounded reads in a transaction in which no statement waits for a lock for long, be it of a table. Nothing is written
-// in it: whoever is stopped between two messages of a transaction keeps its locks.
+// bounded calls do with a read-only transaction in which no statement waits long for a lock, not even for one on a
+// whole table. Writing transactions have to be one statement: a process that is stopped between two statements of a
+// transaction would keep its row locks.
 func (b *Beat) bounded(ctx context.Context, do func(pgx.Tx) error) error {
 	return pgx.BeginTxFunc(ctx, b.pool, pgx.TxOptions{BeginQuery: beginBounded}, do)
 }
 
 const beginBounded = `begin read only; set local lock_timeout = '100ms'`
 
-// counts is what the beat knows of somebody's lock on their table.
+// counts says whether the table of the counts is locked, as far as the beat knows.
 type counts struct {
-	pause    time.Duration // the last one, before they are asked for again
-	notUntil time.Time     // when they may be
+	pause    time.Duration // the last pause before the table is tried again
+	notUntil time.Time     // when it may be tried again
 	failures failureLog
 }
 
@@ -48,29 +50,29 @@ func newCounts(log *slog.Logger) counts {
 	}}
 }
 
-// may reports whether it is time to ask for the counts.
+// may reports whether the beat may try to read the counts.
 func (c *counts) may() bool { return !time.Now().Before(c.notUntil) }
 
-// locked notes that they could not be had. They are not asked for before a pause is over, which is longer each time.
+// locked notes that the table is locked. It is not tried again before a pause, which is twice as long each time.
 func (c *counts) locked() {
 	c.failures.report(errCountsLocked)
 	c.pause = min(max(2*c.pause, firstLeave), lastLeave)
 	c.notUntil = time.Now().Add(c.pause)
 }
 
-// free notes that they can be had.
+// free notes that the table is not locked.
 func (c *counts) free() {
 	c.failures.recovered()
 	c.pause, c.notUntil = 0, time.Time{}
 }
 
-// living is a query for schedules that may fire, with their counts and without.
+// living is a query for schedules that may fire, in a form with their counts and one without.
 type living struct{ counted, uncounted string }
 
 var allRows = living{livingRowsSQL, uncountedRowsSQL}
 
-// readLiving returns the answer of a query. What its rows are due is reckoned when the query is over, so that it holds
-// nothing open and has its deadline to itself.
+// readLiving returns the rows of a query. The caller computes due times after the query has ended, so that the
+// computation holds no transaction open and does not count for the query's deadline.
 func (b *Beat) readLiving(ctx context.Context, q living, args named) (all []memory.Row, err error) {
 	for r, err := range b.livingRows(ctx, q, args) {
 		if err != nil {
@@ -82,7 +84,7 @@ func (b *Beat) readLiving(ctx context.Context, q living, args named) (all []memo
 	return all, nil
 }
 
-// livingRows streams the answer of a query, which has counts if they can be had.
+// livingRows streams the rows of a query, with counts unless their table is locked.
 func (b *Beat) livingRows(ctx context.Context, q living, args named) iter.Seq2[memory.Row, error] {
 	return func(yield func(memory.Row, error) bool) {
 		if b.counts.may() {

@@ -16,28 +16,30 @@ import (
 
 // # While the log cannot be read
 //
-// Somebody may lock a partition of the events of schedules. What has changed is then read from tactus.schedules, whose
-// rows carry the transaction that last wrote them. A transaction that a snapshot does not show has a number from the
-// snapshot's xmin on, and so have its subtransactions, which are what xmin of a row is of:
+// While another session has locked a partition of the events of schedules, the beat finds changed schedules in the
+// table tactus.schedules: the xmin of each row is the transaction, or subtransaction, that last wrote it. If a snapshot
+// does not show a transaction, the numbers of the transaction and of its subtransactions are not less than the
+// snapshot's own xmin:
 //
 //	           xmin              xmax
 //	─────shown──┼──shown or not───┼──not shown──▶
 //	            └──── taken for changed ────────▶
 //
-// That finds every schedule that has changed, and some that have not, which costs a read of the whole table. So memory
-// lacks nothing. What only events tell is which triggers a schedule had before:
+// This finds every schedule that has changed, so memory misses no change. It also finds some that have not changed, and
+// costs a read of the whole table. But only events tell which triggers a schedule had before:
 //
 //   - A successor does not know which due times of a changed schedule its predecessor has settled. It decides again
-//     what was due in the last hour, and the rest when it can read the events. Until then the lease keeps the
-//     predecessor's snapshot, so that its own successor would do so, too.
-//   - What a change has overtaken is told from the trigger in memory, if it was a single change.
+//     those of schedules whose effective_from lies in the last hour, and the others when it can read the events. Until
+//     then it leaves the predecessor's snapshot in the lease, so that its own successor would do the same.
+//   - The due times that a change has overtaken are found by the trigger in memory, provided that it was a single
+//     change.
 
-// unread is what the beat knows of somebody's lock on the events of schedules.
+// unread says whether the events of schedules are locked, and what is to be done once they can be read.
 type unread struct {
-	pause    time.Duration // the last one, before they are asked for again
-	notUntil time.Time     // when they may be
-	rest     time.Duration // before the schedules are read again instead
-	owed     *string       // what changed after this snapshot, which a predecessor left, is to be read when it can be
+	pause    time.Duration // the last pause before the events are tried again
+	notUntil time.Time     // when they may be tried again
+	rest     time.Duration // the pause before the table of the schedules is read again instead
+	owed     *string       // the predecessor's snapshot: the changes after it are still to be read from the events
 	failures failureLog
 }
 
@@ -47,18 +49,18 @@ func newUnread(log *slog.Logger) unread {
 	}}
 }
 
-// may reports whether it is time to ask for the events.
+// may reports whether the beat may try to read the events.
 func (u *unread) may() bool { return !time.Now().Before(u.notUntil) }
 
-// eventsLocked notes that the events could not be had. They are not asked for before a pause is over, which is longer
-// each time.
+// eventsLocked notes that the events are locked. They are not tried again before a pause, which is twice as long each
+// time.
 func (b *Beat) eventsLocked(ctx context.Context, err error) {
 	b.unread.failures.report(tablelocks.Explain(ctx, b.pool, err))
 	b.unread.pause = min(max(2*b.unread.pause, firstLeave), lastLeave)
 	b.unread.notUntil = time.Now().Add(b.unread.pause)
 }
 
-// readEvents reads events of schedules up to the end of the log, and waits for nobody's lock for long.
+// readEvents reads events of schedules up to the end of the log. It does not wait long for a lock.
 func (b *Beat) readEvents(ctx context.Context, sql string, args named, read func(pgx.Rows) error) error {
 	return b.bounded(ctx, func(tx pgx.Tx) error {
 		var end int64
@@ -80,16 +82,19 @@ select o.aggregate_id, max(o.version), bool_or(o.type like 'calendar.%') from ta
 where o.topic = 'schedule' and o.position <= @end::bigint and ` + notInSnapshotSQL + `
 group by o.aggregate_id`
 
-// changedTableSQL finds them without the log. Calendars are compared at each poll anyway.
+// changedTableSQL finds changed schedules without the log. Calendars need not be found: each poll compares them anyway.
 const changedTableSQL = `select s.id, s.version, false from tactus.schedules s where ` + maybeChangedSQL
 
-// maybeChangedSQL is true of schedules that a transaction may have written which the snapshot @from does not show.
+// maybeChangedSQL is true for schedules that may have been written by a transaction which the snapshot @from does not
+// show.
 const maybeChangedSQL = `age(s.xmin) <= age(pg_snapshot_xmin(@from::text::pg_snapshot)::xid)`
 
-// tableRests is how many times as long as it took to read the schedules the beat rests before it does so again.
+// tableRests is how long the beat rests after a read of the table of the schedules, in multiples of the time that the
+// read took.
 const tableRests = 7
 
-// readChanges notes what has changed since polls.from, by the log, or by the schedules while the log is locked.
+// readChanges marks what has changed since polls.from for a sync. It goes by the log, or by the table of the schedules
+// while the log is locked.
 func (b *Beat) readChanges(ctx context.Context, now memory.Micros, end int64) error {
 	if b.unread.may() {
 		err := b.bounded(ctx, func(tx pgx.Tx) error {
@@ -113,15 +118,17 @@ func (b *Beat) readChanges(ctx context.Context, now memory.Micros, end int64) er
 	return nil
 }
 
-// maybeChangedAfterSQL finds what changedAfterSQL does, and more, without the log.
+// maybeChangedAfterSQL finds, without the log, the schedules that changedAfterSQL finds, and perhaps more.
 const maybeChangedAfterSQL = `
 select s.id, s.effective_from > @recent::timestamptz, not s.enabled or s.deleted_at is not null
 from tactus.schedules s where ` + maybeChangedSQL
 
-// decidedAgain is how long before a takeover due times are decided again of schedules that may have been restarted.
+// decidedAgain bounds which schedules are taken for restarted at a takeover while the log is locked: those whose
+// effective_from is not older than this.
 const decidedAgain = time.Hour
 
-// maybeChangedAfter returns the schedules that the predecessor may have known otherwise, while the log is locked.
+// maybeChangedAfter returns the schedules that may have changed after the predecessor's snapshot. It is for the time
+// while the log is locked.
 func (b *Beat) maybeChangedAfter(ctx context.Context, snapshot string) ([]changedAfterRow, error) {
 	rows, err := b.pool.Query(ctx, maybeChangedAfterSQL, planned, named{
 		"from": snapshot, "recent": b.lease.taken.Now.Add(-decidedAgain),
@@ -132,7 +139,7 @@ func (b *Beat) maybeChangedAfter(ctx context.Context, snapshot string) ([]change
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[changedAfterRow])
 }
 
-// noteChanges has what a query names be read.
+// noteChanges marks the schedules that a query returns for a sync.
 func (b *Beat) noteChanges(ctx context.Context, q postgres.Querier, sql string, args named) error {
 	rows, err := q.Query(ctx, sql, planned, args)
 	if err != nil {
@@ -154,7 +161,7 @@ func (b *Beat) noteChanges(ctx context.Context, q postgres.Querier, sql string, 
 	return err
 }
 
-// readOwed does what a takeover left for when the log can be read.
+// readOwed does what a takeover could not do because the log was locked.
 func (b *Beat) readOwed(ctx context.Context, now memory.Micros) error {
 	if b.unread.owed == nil || !b.lease.leading {
 		return nil
@@ -169,7 +176,7 @@ func (b *Beat) readOwed(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// changesSQL reads when some schedules were changed last.
+// changesSQL reads the versions of some schedules, and when these were written.
 const changesSQL = `
 select s.id, s.version, s.updated_at from tactus.schedules s where s.id = any (@ids::uuid[])`
 
@@ -180,7 +187,7 @@ type changeRow struct {
 	At      time.Time
 }
 
-// overtakenInMemory returns what single changes have overtaken, by the schedules as memory has them.
+// overtakenInMemory returns the due times that single changes have overtaken, by the triggers in memory.
 func (b *Beat) overtakenInMemory(
 	ctx context.Context, settled map[domain.ID]time.Time, ids []domain.ID,
 ) (found []overtaken, err error) {

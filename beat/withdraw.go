@@ -12,37 +12,41 @@ import (
 
 // # A clock that was ahead
 //
-// While PostgreSQL's clock is ahead, what it says has passed is settled: the last due times fire, early, and those
-// before them are recorded as missed. When the clock is back, these hours are still to come:
+// While PostgreSQL's clock is ahead, the beat settles due times that have not come yet: the last ones before the wrong
+// time fire, too early, and those before them are recorded as missed. Once the clock is right again, these due times
+// are still to come:
 //
 //	true time    12:00                 13:00
 //	due           1   2   3   4   5   6   7   8
 //	ahead, 12:00  └──── missed ──────┘    ●   ●      the clock says 13:20
 //	back, 12:01       ●   ●   ●   ●   ●   -   -   9  the range is withdrawn; 7 and 8 have fired already
 //
-// So the leader withdraws what was recorded instead of a run at a time that is still to come, and memory is due again
-// where that began. What has a run keeps it. This is found in the table alone, hence whoever leads does it, after a
-// takeover and a restart as well. The watermark goes back in the same transaction, so that a crash loses nothing.
+// So the leader withdraws the rows that say why there is no run and that were recorded at a time which is still to
+// come, and makes memory due again from the first withdrawn due time on. Due times that have fired keep their runs. The
+// table alone shows which rows these are, so any leader can withdraw them, also after a takeover or a restart. The
+// watermark goes back in the same transaction, so that a crash loses nothing.
 //
-// From then on due times are not settled in order. What lies behind a gap is found by skipSettled, row by row.
+// After that, due times of a schedule are no longer settled in order. skipSettled finds, row by row, the settled due
+// times behind a gap.
 
-// withdrawal is what is to be taken back of what a clock judged that was ahead.
+// withdrawal says whether there may be rows to withdraw.
 type withdrawal struct {
 	wanted    bool
-	notBefore memory.Micros // when to look
-	rewind    bool          // the clock went back: a standby's memory may be ahead of what the leader has settled
+	notBefore memory.Micros // when to look for them
+	rewind    bool          // the clock went back: the memory of a standby may be ahead of what the leader has settled
 }
 
 const (
 	withdrawnAtOnce = 5_000       // rows in one statement
-	withdrawAgain   = time.Second // after a row was locked
+	withdrawAgain   = time.Second // between two attempts, after a row was locked
 )
 
-// withdrawSQL deletes rows that tell why there is no run, and were recorded at a time that is still to come. Ranges
-// begin where the clock was right; one that was ahead for longer than a week is not made up for. What a change has
-// overtaken stays: its due times do not count any more; what was set aside stays for its dead letter. A switch from a
-// shadow that was made at a time still to come is one of now: until then, all that is due would be another beat's. It
-// returns also until when the rows of due times reach that have fired early, and since when this beat is in charge.
+// withdrawSQL deletes rows that say why there is no run, and that were recorded at a time which is still to come. A
+// range may begin in the past, when the clock was right, but at most a week ago: a clock that was ahead for longer is
+// not made up for. Due times that a change has overtaken stay as recorded, since they do not count any more, and those
+// that were set aside stay because they have a dead letter. If the switch from a shadow was recorded at a time still to
+// come, it is set to now; otherwise all due times until then would be another beat's. The statement also returns the
+// last due time that has fired early, and the new time of the switch.
 const withdrawSQL = `
 with moment as materialized (select clock_timestamp() as now),
 ranges as materialized (
@@ -84,7 +88,7 @@ const judgedSQL = `
         and r.status in ('missed', 'skipped', 'excluded') and r.reason not in ('` + domain.ReasonOvertaken + `', '` + domain.ReasonAside + `')
     limit @most::bigint`
 
-// shadowWithdrawSQL is withdrawSQL for what a shadow has recorded.
+// shadowWithdrawSQL is withdrawSQL for the rows of a shadow.
 const shadowWithdrawSQL = `
 with moment as materialized (select clock_timestamp() as now),
 found as materialized (
@@ -109,7 +113,8 @@ select (select count(*) from found), (select count(*) from found), (select count
     null::timestamptz,
     array(select schedule_id from again order by schedule_id), array(select since from again order by schedule_id)`
 
-// withdraw takes back some of what a clock judged that was ahead, and has memory due again by it.
+// withdraw withdraws some of the rows that were recorded while the clock was ahead, and makes their schedules due
+// again.
 func (b *Beat) withdraw(ctx context.Context, now memory.Micros) error {
 	if !b.lease.leading || !b.withdrawal.wanted || now < b.withdrawal.notBefore {
 		return nil
@@ -151,8 +156,8 @@ func (b *Beat) withdraw(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// rewind has a standby's memory go back with the clock, to what the leader has settled by it. Until the leader has
-// written that, the watermark is ahead, too.
+// rewind moves the memory of a standby back to the leader's watermark after the clock went back. It waits until the
+// leader has written a watermark that is not ahead of the clock.
 func (b *Beat) rewind(watermark *time.Time, now time.Time) {
 	if b.withdrawal.rewind && watermark != nil && !watermark.After(now) {
 		b.memory.Rewind(watermark.UnixMicro())

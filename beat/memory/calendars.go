@@ -10,77 +10,78 @@ import (
 
 // # Calendars
 //
-// A policy may name calendars, which decide on due times. Each is kept once, compiled. A record says nothing of them:
-// its policy does, which records share.
+// A policy may name calendars, which exclude or move due times. Each calendar is kept once, compiled. A record does not
+// refer to calendars itself, only to its policy, which it shares with other records.
 //
-// A change of a calendar moves the due times of all records whose policies name it, which may be most. They are gone
-// through in slices (Sweep), between which other things are done. What comes due before its turn is renewed first
-// (Outdated), so nothing fires by a calendar of old.
+// A change of a calendar may move the due times of all records whose policies name it, which may be most records. Sweep
+// renews these records in slices, so that the beat can fire between the slices. A record that comes due before the
+// sweep has reached it is renewed first (Outdated), so nothing fires by an old version of a calendar.
 //
 //	change ──SetCalendar──▶ policies are outdated ──Sweep ... Sweep──▶ every record is renewed: they are not outdated
 //
-// A renewed record is due at the first of its due times, as they are now, that is later than the change; or that is not
-// settled, if it was due before the change.
+// A renewed record is due at the first of its new due times that is later than the change of the calendar, or, if it
+// was due before the change, at the first one that is not settled.
 //
-// A record whose policy names a calendar that is not known yet waits: its Due is the earliest instant at which it may
-// be due, and it fires Never. That is so for all of them at a load, which reads no calendars, so that what has none
-// fires at once. Calendars are then read one by one, and what waited for one is renewed in slices as well; the
-// watermark stays where it was until the last record is (held).
+// A record whose policy names a calendar that has not been read yet waits: its Due is the earliest instant at which it
+// may be due, and its Fire is Never. After a load all records with calendars wait, because a load reads no calendars,
+// so that schedules without any can fire at once. The calendars are then read one by one, and the records that waited
+// for one are renewed in slices as well. The watermark stays where it was until the last of them has been renewed
+// (held).
 //
-// A calendar that there is none of, that cannot be read, or is one too many, is refused: the records that go by it are
-// never due, and are returned as refused.
+// A calendar is refused if it does not exist, cannot be read, or exceeds what all calendars together may cost. Records
+// that go by a refused calendar are never due; TakeRefused returns them.
 
-// calendars are those that policies name.
+// calendars are the calendars that policies name, and the state of the sweep.
 type calendars struct {
 	known  map[string]keptCalendar
-	uses   map[string]int          // how many policies name a calendar; no other is known
-	filter map[*filtering]struct{} // of every policy that names one
+	uses   map[string]int          // how many policies name a calendar; the others are forgotten
+	filter map[*filtering]struct{} // one for each policy that names a calendar
 
-	running bool   // a sweep
-	cursor  uint32 // the slot that it has come to
-	since   Micros // the oldest change that it is for, or Never
+	running bool   // a sweep is under way
+	cursor  uint32 // the next slot of the sweep
+	since   Micros // the oldest change that the sweep applies, or Never
 
-	held       Micros               // up to there what fires of the records that wait is settled; Never while none waits
-	settled    Micros               // what fires up to there was settled by another beat while records waited
-	reconsider map[domain.ID]Micros // records that wait, and the watermark by which to reconsider them
+	held       Micros               // where waiting records keep the watermark; Never while none waits
+	settled    Micros               // due times that fire by then were settled by another beat while records waited
+	reconsider map[domain.ID]Micros // records that wait and are then to be reconsidered, by this watermark
 
-	refused  []Refused // records that the sweep has come upon
-	reckoned int64     // steps that it took to find what is due
+	refused  []Refused // the refused records that the sweep has found
+	reckoned int64     // steps that finding due times has taken
 }
 
-// keptCalendar is a calendar, and its version.
+// keptCalendar is a calendar that was read.
 type keptCalendar struct {
 	version int64
 	set     *calendar.Set
 	err     error // why it is refused
 }
 
-// Refused is a record that goes by a calendar which is refused.
+// Refused is a record that is never due because a calendar of its policy is refused.
 type Refused struct {
 	ID      domain.ID
 	Version int64
 	Err     error
 }
 
-// CalendarVersion is the version of a calendar by which something was decided.
+// CalendarVersion is a calendar, and the version of it by which something was decided.
 type CalendarVersion struct {
 	Name    string
 	Version int64
 }
 
-// filtering is what calendars do to the records of a policy.
+// filtering applies the calendars of a policy to the due times of its records.
 type filtering struct {
 	rule     *domain.CalendarRule
-	filter   *calendar.Filter // nil while a calendar is not known, or refused: nothing is due
+	filter   *calendar.Filter // nil while a calendar is not known, or is refused: nothing is due
 	err      error            // why a calendar is refused
 	versions []CalendarVersion
 	compiled map[string]domain.Recurrence // moved due times, by the text of a trigger
-	outdated bool                         // records are to be renewed
-	awaited  bool                         // records that wait are to be renewed
+	outdated bool                         // a calendar has changed: all records are to be renewed
+	awaited  bool                         // a calendar became known: records that wait are to be renewed
 	reckoned *int64                       // see calendars
 }
 
-// filteringOf returns what calendars do to the records of a policy; nil when it names none.
+// filteringOf makes the filtering of a policy; nil when the policy names no calendar.
 func (m *Memory) filteringOf(rule *domain.CalendarRule) *filtering {
 	if rule == nil {
 		return nil
@@ -95,7 +96,7 @@ func (m *Memory) filteringOf(rule *domain.CalendarRule) *filtering {
 	return f
 }
 
-// release forgets a policy, and the calendars that no other names: what becomes of those is not followed.
+// release forgets the filtering of a policy that no record uses any more, and the calendars that no other policy names.
 func (c *calendars) release(f *filtering) {
 	if f == nil {
 		return
@@ -109,10 +110,10 @@ func (c *calendars) release(f *filtering) {
 	}
 }
 
-// complete reports whether all calendars of a policy are known, be it as refused.
+// complete reports whether all calendars of the policy are known, or one is refused.
 func (f *filtering) complete() bool { return f.filter != nil || f.err != nil }
 
-// refusal returns why a calendar of a policy is refused, or nil.
+// refusal returns why a calendar of the policy is refused, or nil.
 func (f *filtering) refusal() error {
 	if f == nil {
 		return nil
@@ -120,7 +121,7 @@ func (f *filtering) refusal() error {
 	return f.err
 }
 
-// bind makes a filter of what is known of the calendars that a policy names.
+// bind makes the filter of a policy from the calendars that are known.
 func (c *calendars) bind(f *filtering) {
 	f.filter, f.versions, f.compiled, f.err = nil, nil, nil, nil
 	sets := domain.CalendarSets{}
@@ -136,14 +137,15 @@ func (c *calendars) bind(f *filtering) {
 		sets[name] = kept.set
 		f.versions = append(f.versions, CalendarVersion{name, kept.version})
 	}
-	f.filter, f.err = f.rule.Filter(sets) // only a hand can have written one that fails
+	f.filter, f.err = f.rule.Filter(sets) // fails only for a policy that was written by hand
 }
 
-// maxCompiled is how many triggers of a policy are kept compiled.
+// maxCompiled is how many moved triggers a policy caches.
 const maxCompiled = 1024
 
-// apply returns the due times of a trigger as calendars leave them; those that are skipped are among them. The text is
-// that of a trigger which records share, and empty for one that needs a record's anchor.
+// apply returns the due times of a trigger as the calendars move them. If the policy skips excluded due times, they are
+// still among those returned. trigger is the text of a trigger that records share; it is empty for a trigger that needs
+// a record's anchor, whose result cannot be cached.
 func (f *filtering) apply(r domain.Recurrence, trigger string) domain.Recurrence {
 	switch {
 	case f.filter == nil:
@@ -164,7 +166,7 @@ func (f *filtering) apply(r domain.Recurrence, trigger string) domain.Recurrence
 	return moved
 }
 
-// counting counts the steps of a recurrence.
+// counting counts the steps that a recurrence takes.
 type counting struct {
 	domain.Recurrence
 	steps *int64
@@ -177,17 +179,19 @@ func (c counting) Next(after time.Time) (time.Time, bool) {
 	return at, ok
 }
 
-// Reckoned returns how many steps it took so far to find what is due by calendars.
+// Reckoned returns how many steps it has taken so far to find due times by calendars.
 func (m *Memory) Reckoned() int64 { return m.calendars.reckoned }
 
-// remembered is a recurrence that remembers its last answer: many records ask for what is due after the same change.
+// remembered is a recurrence that caches its last answer: after a change of a calendar many records ask for the due
+// time that follows it.
 type remembered struct {
 	domain.Recurrence
 	after, due time.Time
 	found, any bool
 }
 
-// Next implements domain.Recurrence. What is due next after an instant is so after any later one before it.
+// Next implements domain.Recurrence. If a due time is the next one after an instant, it is also the next one after
+// every instant between the two. That there is none is remembered for an hour.
 func (r *remembered) Next(after time.Time) (time.Time, bool) {
 	if r.any && !after.Before(r.after) && (r.found && after.Before(r.due) || !r.found && after.Sub(r.after) < time.Hour) {
 		return r.due, r.found
@@ -197,7 +201,7 @@ func (r *remembered) Next(after time.Time) (time.Time, bool) {
 	return r.due, r.found
 }
 
-// CalendarsInUse returns the calendars that policies name, with the versions that are known (0: none).
+// CalendarsInUse returns the calendars that policies name, each with its version, or 0 if it is not known.
 func (m *Memory) CalendarsInUse() (used []CalendarVersion) {
 	for name := range m.calendars.uses {
 		used = append(used, CalendarVersion{name, m.calendars.known[name].version})
@@ -215,7 +219,7 @@ func (m *Memory) LacksCalendars() bool {
 	return false
 }
 
-// CalendarCost returns what the calendars that are known cost together, but for one.
+// CalendarCost returns the total cost of the known calendars, except for one.
 func (m *Memory) CalendarCost(but string) (cost int) {
 	for name, kept := range m.calendars.known {
 		if name != but && kept.err == nil {
@@ -225,8 +229,8 @@ func (m *Memory) CalendarCost(but string) (cost int) {
 	return cost
 }
 
-// DoubtCalendars has no calendar count as known by its version, so that each is read anew. What is decided meanwhile is
-// refused by the statement that fires.
+// DoubtCalendars sets the versions of all known calendars to 0, so that each calendar is read again. The firing
+// statement refuses what is decided until then.
 func (m *Memory) DoubtCalendars() {
 	for name, kept := range m.calendars.known {
 		kept.version = 0
@@ -237,17 +241,19 @@ func (m *Memory) DoubtCalendars() {
 	}
 }
 
-// SetCalendar makes a calendar what it has been since an instant. The records that go by it are renewed by Sweep.
+// SetCalendar replaces a calendar by a version that has been in force since an instant. Sweep then renews the records
+// that go by the calendar.
 func (m *Memory) SetCalendar(name string, version int64, since Micros, set *calendar.Set) {
 	m.keep(name, since, keptCalendar{version: version, set: set})
 }
 
-// RefuseCalendar has no record due that goes by a calendar, for a reason. Sweep notes them (see TakeRefused).
+// RefuseCalendar makes all records that go by a calendar never due, for a reason. Sweep collects them (see
+// TakeRefused).
 func (m *Memory) RefuseCalendar(name string, version int64, since Micros, reason error) {
 	m.keep(name, since, keptCalendar{version: version, err: reason})
 }
 
-// TakeRefused returns the records that are refused, each once.
+// TakeRefused returns the refused records that were found since it was last called.
 func (m *Memory) TakeRefused() []Refused {
 	refused := m.calendars.refused
 	m.calendars.refused = nil
@@ -276,14 +282,15 @@ func (m *Memory) keep(name string, since Micros, kept keptCalendar) {
 	}
 }
 
-// Sweeping reports whether records are to be renewed.
+// Sweeping reports whether a sweep is under way.
 func (m *Memory) Sweeping() bool { return m.calendars.running }
 
-// renewalCost is what it costs to renew a record, if to look at one costs 1.
+// renewalCost is the cost of renewing a record, where looking at one costs 1.
 const renewalCost = 100
 
-// Sweep renews records that a change of a calendar moves, and spends about so much. Records that have waited and whose
-// due times no calendar moves are due at once, because that costs little.
+// Sweep renews records whose calendars have changed or become known, until it has spent about budget. It returns how
+// many records it has renewed. Waiting records whose policy only skips due times are renewed in the first slice,
+// whatever the budget, because they cost little.
 func (m *Memory) Sweep(budget int) (renewed int) {
 	c := &m.calendars
 	if c.running && c.cursor == 0 {
@@ -308,7 +315,7 @@ func (m *Memory) Sweep(budget int) (renewed int) {
 	return renewed
 }
 
-// renewSkipping renews the records that have waited and whose due times no calendar moves.
+// renewSkipping renews the waiting records whose policy only skips due times and moves none.
 func (m *Memory) renewSkipping() {
 	for slot := range m.allocated {
 		r := m.At(slot)
@@ -319,8 +326,7 @@ func (m *Memory) renewSkipping() {
 	}
 }
 
-// Outdated reports whether a calendar has changed by which the record of a slot is due, or has become known, and the
-// sweep has not come to it.
+// Outdated reports whether the record of a slot has still to be renewed by the sweep.
 func (m *Memory) Outdated(slot uint32) bool {
 	if !m.calendars.running || slot < m.calendars.cursor {
 		return false
@@ -330,7 +336,7 @@ func (m *Memory) Outdated(slot uint32) bool {
 	return f != nil && (f.outdated || f.awaited && m.lacks(r))
 }
 
-// Renew makes the record of a slot due by the calendars as they are now. It leaves the heap as it is.
+// Renew makes the record of a slot due by the current calendars. It does not update the heap.
 func (m *Memory) Renew(slot uint32) {
 	r, c := m.At(slot), &m.calendars
 	if f := m.policies.value(r.policy).calendars; f.err != nil {
@@ -350,21 +356,22 @@ func (m *Memory) Renew(slot uint32) {
 // lacks reports whether a record waits because its policy names a calendar that is not known.
 func (m *Memory) lacks(r *Record) bool { return r.Fire == Never && r.Due != Never }
 
-// hold notes that a record waits of which everything that fires up to an instant is settled.
+// hold keeps the watermark at an instant, if a record waits. Due times of the record that fire by then are settled.
 func (m *Memory) hold(r *Record, settled Micros) {
 	if m.lacks(r) {
 		m.calendars.held = min(m.calendars.held, settled)
 	}
 }
 
-// Await notes that what fires up to an instant is settled of all records that wait: the watermark, at a load.
+// Await notes, after a load, that the waiting records' due times that fire up to the watermark are settled.
 func (m *Memory) Await(watermark Micros) {
 	if c := &m.calendars; c.held != Never {
 		c.held, c.settled = watermark, watermark
 	}
 }
 
-// heldUntil returns the instant up to which everything that fires of records that wait is settled.
+// heldUntil returns the instant at which waiting records keep the watermark, or Never. It ends the wait if no record
+// waits any more.
 func (m *Memory) heldUntil() Micros {
 	if c := &m.calendars; c.held != Never && !c.running && !m.LacksCalendars() {
 		c.held, c.settled, c.reconsider = Never, Always, nil

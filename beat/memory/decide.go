@@ -6,34 +6,34 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// Decision is what is to become of a due time, which fires, or of a range of due times, which were missed. It carries
-// what it was based on, so that the statement that settles it can refuse it when the schedule is another one by then.
+// Decision says what is to become of a due time, which fires, or of a range of due times, which were missed. It holds
+// what it was based on, so that the firing statement can refuse it if the schedule has changed by then.
 type Decision struct {
 	Schedule  domain.ID
 	Effective Micros // the effective_from by which the due times were counted
-	Policy    string // the policy by which they were judged, with the versions of the calendars that it names
+	Policy    string // the policy by which they were judged
 	Version   uint32
-	Decided   Micros // the instant by which they were judged
+	Decided   Micros // the instant at which they were judged
 	Calendars []CalendarVersion
-	Weight    int  // of its task, in KiB; see Record.Weight
-	Counts    bool // its schedule fires only a certain number of times, which PostgreSQL counts
+	Weight    int  // of the task, in KiB; see Record.Weight
+	Counts    bool // the number of the schedule's runs is limited, and PostgreSQL counts them
 
 	Due    Micros
-	Until  Micros // the last due time of a range
+	Until  Micros // the last due time of the range
 	Fire   Micros // when Due was to fire
 	Reason string // why the range was missed; empty when the due time fires
 }
 
-// Decide judges the due times of a record up to now, the oldest first, and returns at most room decisions, with the
-// last due time that they cover. At least one decision is returned for a record whose Fire has come.
+// Decide judges the due times of a record up to now, the oldest first. It returns decisions of which at most room fire,
+// and the last due time that they cover. For a record whose Fire has come it returns at least one decision.
 func (m *Memory) Decide(slot uint32, now Micros, room int) (decisions []Decision, last Micros) {
 	r := m.At(slot)
 	p, recurrence := m.policies.value(r.policy).Policy, m.recurrence(r)
 	if r.Due <= m.SwitchedAt {
 		return m.missedBeforeSwitch(r, recurrence, now)
 	}
-	waited := int64((m.waited(r) + time.Second - 1) / time.Second) // it is not late by that
-	p.Grace += int64(p.Delay()/time.Second) + waited               // nor before it was to fire
+	waited := int64((m.waited(r) + time.Second - 1) / time.Second) // a wait makes it not late
+	p.Grace += int64(p.Delay()/time.Second) + waited               // nor do jitter and spread
 	p.Window += waited
 	if m.limited(r) {
 		room = 1
@@ -61,7 +61,7 @@ func (m *Memory) Decide(slot uint32, now Micros, room int) (decisions []Decision
 	return decisions, last
 }
 
-// decision returns what all decisions about a record have in common.
+// decision returns a Decision with the fields that all decisions about a record have in common.
 func (m *Memory) decision(r *Record, now Micros) Decision {
 	return Decision{
 		Schedule: r.ID, Effective: r.Effective, Version: r.Version, Decided: now, Policy: m.policies.text(r.policy),
@@ -69,7 +69,7 @@ func (m *Memory) decision(r *Record, now Micros) Decision {
 	}
 }
 
-// calendarsOf returns the versions of the calendars by which a record is due.
+// calendarsOf returns the calendars of a record's policy, with their versions.
 func (m *Memory) calendarsOf(r *Record) []CalendarVersion {
 	if f := m.policies.value(r.policy).calendars; f != nil {
 		return f.versions
@@ -77,8 +77,9 @@ func (m *Memory) calendarsOf(r *Record) []CalendarVersion {
 	return nil
 }
 
-// decideSkipping judges the due times of a record of which calendars exclude some. Ranges of those stand between the
-// others, so decisions are in the order of due times, and end where one is not to fire yet.
+// decideSkipping is Decide for a record whose calendars exclude some due times. Ranges of excluded due times lie
+// between those that fire. The decisions are in the order of due times, and end before the first one that is not to
+// fire yet.
 func (m *Memory) decideSkipping(
 	r *Record, p domain.Policy, recurrence domain.Recurrence, now Micros, room int,
 ) (decisions []Decision, last Micros) {
@@ -107,8 +108,8 @@ func (m *Memory) decideSkipping(
 	return decisions, last
 }
 
-// missedBeforeSwitch returns one range of all due times of a record up to SwitchedAt. They were another beat's to
-// fire: tactus only watched it then, in shadow mode.
+// missedBeforeSwitch returns one missed range of all due times of a record up to SwitchedAt. Another beat was to fire
+// them: tactus ran only in shadow mode then.
 func (m *Memory) missedBeforeSwitch(
 	r *Record, recurrence domain.Recurrence, now Micros,
 ) (decisions []Decision, last Micros) {
@@ -125,20 +126,21 @@ func (m *Memory) missedBeforeSwitch(
 	return []Decision{d}, last
 }
 
-// takeover returns how late a due time of a record may be under its policy and still fire whatever the policy says.
+// takeover returns how late a due time of a record may be and still fire, whatever its policy says about late ones.
 func (m *Memory) takeover(r *Record, p domain.Policy) time.Duration {
-	return m.longestTakeover + m.waited(r) + p.Delay() // a due time is not late before it was to fire
+	return m.longestTakeover + m.waited(r) + p.Delay() // jitter, spread and a wait do not make it late
 }
 
-// Misfired reports whether the first of a record's decisions is about a due time that is later than a takeover. Only
-// of such due times may a range be recorded, and where a range begins depends on what has been settled already.
+// Misfired reports whether the first decision about a record is a missed range, or about a due time that is later than
+// a takeover may make it. Only such due times may become part of a missed range, and the bounds of a range depend on
+// what is settled already.
 func (m *Memory) Misfired(slot uint32, decisions []Decision, now Micros) bool {
 	r := m.At(slot)
 	p := m.policies.value(r.policy).Policy
 	return len(decisions) > 0 && (decisions[0].Reason != "" || decisions[0].Due < now-m.takeover(r, p).Microseconds())
 }
 
-// Rule returns by what rule a record is due, and under which policy.
+// Rule returns the policy of a record, and the rule that yields its due times.
 func (m *Memory) Rule(r *Record) (domain.Policy, domain.Recurrence) {
 	return m.policies.value(r.policy).Policy, m.recurrence(r)
 }

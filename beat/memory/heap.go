@@ -1,6 +1,6 @@
 package memory
 
-// heap is the slots of one tier by when they fire, the earliest first.
+// heap is a priority queue of the slots of one tier: the record that fires first is at its top.
 type heap struct {
 	of    *Memory
 	slots []uint32
@@ -13,7 +13,7 @@ func (m *Memory) Push(slot uint32) {
 	h.siftUp(len(h.slots) - 1)
 }
 
-// Pop takes the record of a tier that fires first out of its heap, and returns its slot. The caller pushes it back.
+// Pop removes the record that fires first from the heap of a tier, and returns its slot. The caller pushes it back.
 func (m *Memory) Pop(t Tier) (slot uint32) {
 	slot = m.heaps[t].slots[0]
 	m.heaps[t].removeAt(0)
@@ -22,14 +22,14 @@ func (m *Memory) Pop(t Tier) (slot uint32) {
 
 func (m *Memory) heapOf(slot uint32) *heap { return &m.heaps[m.At(slot).tier()] }
 
-// fix restores the order after the Fire of a record has changed.
+// fix restores the order of the heap after the Fire of a record has changed.
 func (m *Memory) fix(slot uint32) {
 	h := m.heapOf(slot)
 	h.siftDown(m.At(slot).place())
 	h.siftUp(m.At(slot).place())
 }
 
-// removeAt removes the i-th record. The last one takes its place, and may have to go down or up from there.
+// removeAt removes the i-th slot. The last slot takes its place, and may have to move down or up from there.
 func (h *heap) removeAt(i int) {
 	last := len(h.slots) - 1
 	moved := h.slots[last]
@@ -42,8 +42,8 @@ func (h *heap) removeAt(i int) {
 	h.siftUp(h.of.At(moved).place())
 }
 
-// arity is how many children a record of the heap has. Four make the heap half as deep as two do, and the slots of four
-// children lie on one cache line.
+// arity is how many children a node of the heap has. A heap with four is half as deep as one with two, and the slots of
+// four children lie within 16 bytes, so mostly on one cache line.
 const arity = 4
 
 func (h *heap) siftUp(i int) {
@@ -79,10 +79,10 @@ func (h *heap) siftDown(i int) {
 	h.setSlot(i, slot)
 }
 
-// fireAt returns when the i-th record of the heap fires.
+// fireAt returns when the record of the i-th slot fires.
 func (h *heap) fireAt(i int) Micros { return h.of.At(h.slots[i]).Fire }
 
-// first returns when the first record fires, or Never.
+// first returns when the record at the top fires, or Never if the heap is empty.
 func (h *heap) first() Micros {
 	if len(h.slots) == 0 {
 		return Never
@@ -90,7 +90,7 @@ func (h *heap) first() Micros {
 	return h.fireAt(0)
 }
 
-// setSlot puts a slot at the i-th place of the heap, and tells its record.
+// setSlot puts a slot at the i-th place of the heap, and notes the place in the record.
 func (h *heap) setSlot(i int, slot uint32) {
 	h.slots[i] = slot
 	h.of.At(slot).setPlace(i)

@@ -1,15 +1,15 @@
 package memory
 
-// interned keeps equal texts once, and what they parse to, as long as a record uses them.
+// interned keeps each distinct text and its parsed value once, as long as a record uses it.
 type interned[T any] struct {
 	parse  func(string) T
-	forget func(T)           // called before a value is dropped, unless nil
+	forget func(T)           // called before a value is dropped; may be nil
 	index  map[string]uint32 // number by text
 	items  []counted[T]      // by number
 	free   []uint32          // numbers that no record uses
 }
 
-// counted is a text, what it parses to, and how many records use it.
+// counted is a text, its parsed value, and the number of records that use it.
 type counted[T any] struct {
 	text  string
 	value T
@@ -20,7 +20,8 @@ func newInterned[T any](parse func(string) T) interned[T] {
 	return interned[T]{parse: parse, index: map[string]uint32{}}
 }
 
-// acquire returns the number of a text, and counts its use. Each acquire is paired with a release.
+// acquire returns the number of a text, and counts one more use of it. The caller later calls release once for each
+// acquire.
 func (t *interned[T]) acquire(text []byte) uint32 {
 	i, known := t.index[string(text)]
 	if !known {
@@ -42,7 +43,7 @@ func (t *interned[T]) insert(text string) (i uint32) {
 	return i
 }
 
-// release gives a use back. With the last one the text is forgotten.
+// release counts one use less. After the last use it drops the text.
 func (t *interned[T]) release(i uint32) {
 	if t.items[i].uses--; t.items[i].uses == 0 {
 		if t.forget != nil {

@@ -14,47 +14,47 @@ type Micros = int64
 // Always is before every due time.
 const Always Micros = math.MinInt64
 
-// Never is when a record fires that has no due time any more. As the greatest instant it stays at the heap's end.
+// Never is the Due and the Fire of a record that has no due time left. As the greatest instant it keeps the record at
+// the end of the heap.
 const Never Micros = math.MaxInt64
 
-// Record is what memory keeps of one schedule. It has no pointers, so the garbage collector does not look at it.
+// Record is what memory keeps of one schedule. It has no pointers, so the garbage collector does not scan it.
 type Record struct {
 	ID        domain.ID
 	Effective Micros // effective_from: the instant after which due times count
-	anchor    Micros // from which an interval counts
+	anchor    Micros // the instant from which an interval counts
 	Due       Micros // the first due time that is not settled, or Never
-	Fire      Micros // when Due fires: later by its spread and its jitter
-	Version   uint32 // of the row that the record was made of
+	Fire      Micros // when Due fires: later than Due by spread and jitter
+	Version   uint32 // the version of the row that the record was made from
 	trigger   uint32 // its number among the interned triggers
 	policy    uint32 // its number among the interned policies
 
-	placeAndClass uint32 // where the heap has its slot, and how heavy its task is: see Tier
+	placeAndClass uint32 // the index of the slot in the heap, and the class of the task's weight: see Tier
 }
 
-// Memory is all enabled schedules, by id and by when they fire next.
+// Memory holds all enabled schedules, indexed by id and ordered by when they fire next.
 type Memory struct {
-	chunks    []*[chunkSize]Record // the records, by slot; one that is not used has no id
-	allocated uint32               // slots, used or free
-	free      []uint32             // slots that are not used
+	chunks    []*[chunkSize]Record // the records, by slot; a free slot's record has no id
+	allocated uint32               // the number of slots, used or free
+	free      []uint32             // the free slots
 	index     index                // slots by id
 	heaps     [Tiers]heap          // slots by Fire
 	triggers  interned[trigger]
 	policies  interned[policy]
 	calendars calendars
-	waits     map[domain.ID]wait // of schedules that nobody had judged
+	waits     map[domain.ID]wait // of schedules that could not fire because they were not judged
 
-	// SwitchedAt is when a beat that fires took over from one in shadow mode. What was due until then was another
-	// beat's.
+	// SwitchedAt is when a beat that fires took over from a shadow. Due times up to then were another beat's to fire.
 	SwitchedAt Micros
 
-	// longestTakeover is how late a due time may be by a crash and the takeover by another beat: it fires all the same.
+	// longestTakeover is how late a due time may be because of a crash and a takeover, and still fire.
 	longestTakeover time.Duration
 }
 
-// chunkSize is how many records are allocated together, so that memory grows without being copied.
+// chunkSize is how many records are allocated at once. Memory grows by chunks, so records are never copied.
 const chunkSize = 4096
 
-// New returns an empty memory for takeovers that last at most so long.
+// New returns an empty memory. takeover is how long a takeover may last.
 func New(takeover time.Duration) *Memory {
 	m := &Memory{SwitchedAt: Always, index: newIndex(), triggers: newInterned(parseTrigger), longestTakeover: takeover}
 	for t := range m.heaps {
@@ -72,7 +72,7 @@ func New(takeover time.Duration) *Memory {
 // Len returns how many schedules there are.
 func (m *Memory) Len() int { return m.index.used }
 
-// Slots returns how many slots there are, free ones included.
+// Slots returns the number of slots, including free ones.
 func (m *Memory) Slots() uint32 { return m.allocated }
 
 // Slot returns the slot of a schedule's record.
@@ -93,16 +93,17 @@ func (m *Memory) Find(id domain.ID) (*Record, bool) {
 	return m.At(slot), true
 }
 
-// Put makes the record of a schedule what its row says, and returns the error of a trigger or policy that cannot be
-// read, or ErrBeyond. Such a record is kept, and is never due.
+// Put makes or updates the record of a schedule from its row. It returns an error if the trigger, the policy or a
+// calendar cannot be used, or ErrBeyond; memory keeps the record then, but it is never due.
 //
-// Which due time is next depends on what was known:
+// The next due time depends on the record so far:
 //
-//   - The schedule is new, or its due times count from another instant: those after effective_from that fire after the
-//     instant given. That is the watermark at a load, and Always when the schedule is known to have changed.
-//   - It was never due, for want of a readable trigger or of runs, and now is: those from the moment on at which the
-//     row was read. What passed meanwhile is not caught up with.
-//   - Otherwise the due time stays, and only when it fires may be another instant (its jitter or spread has changed).
+//   - The schedule is new, or has another effective_from: the first due time after effective_from that fires later than
+//     after. At a load, after is the watermark; when a schedule has changed, it is Always.
+//   - The record was never due, because its trigger was unreadable or its runs were used up: the first due time after
+//     the moment at which the row was read. Earlier ones are not caught up with.
+//   - Otherwise the due time stays. Only the instant at which it fires may change, because jitter or spread has
+//     changed.
 func (m *Memory) Put(r Row, after Micros) error {
 	slot, cell, known := m.lookup(r.ID)
 	if !known {
@@ -113,7 +114,7 @@ func (m *Memory) Put(r Row, after Micros) error {
 	wasNever, waited := kept.Due == Never, m.lacks(kept)
 	kept.Version, kept.Effective, kept.anchor = uint32(r.Version), r.Effective, r.Anchor
 	if r.Beyond {
-		r.Trigger = nil // which cannot be read, so that it is never due
+		r.Trigger = nil // an unreadable trigger, so the record is never due
 	}
 	trigger, policy := m.triggers.acquire(r.Trigger), m.policies.acquire(r.Policy)
 	if known {
@@ -146,7 +147,7 @@ func (m *Memory) Put(r Row, after Micros) error {
 	return cmp.Or(m.triggers.value(trigger).err, m.policies.value(policy).err, m.policies.value(policy).calendars.refusal())
 }
 
-// insert makes a record for a new id, in the free cell of the index where the id belongs.
+// insert makes a record for a new id. cell is the free cell of the index where the id belongs.
 func (m *Memory) insert(id domain.ID, cell uint32) (slot uint32) {
 	if last := len(m.free) - 1; last >= 0 {
 		slot, m.free = m.free[last], m.free[:last]
@@ -162,7 +163,7 @@ func (m *Memory) insert(id domain.ID, cell uint32) (slot uint32) {
 	return slot
 }
 
-// Remove forgets a schedule that is deleted, disabled or done.
+// Remove removes a schedule that was deleted, disabled or completed.
 func (m *Memory) Remove(id domain.ID) {
 	slot, cell, known := m.lookup(id)
 	if !known {
@@ -178,8 +179,8 @@ func (m *Memory) Remove(id domain.ID) {
 	m.free = append(m.free, slot)
 }
 
-// SetDueAfter makes a record due at its first due time after an instant, or has it wait for its calendars. It is for
-// records that are popped: the heap is left as it is.
+// SetDueAfter makes a record due at its first due time after an instant, or makes it wait for its calendars. It does
+// not update the heap, so the record has to be popped, or fix has to be called.
 func (m *Memory) SetDueAfter(r *Record, after Micros) {
 	recurrence, policy := m.recurrence(r), m.policies.value(r.policy)
 	r.Due, r.Fire = Never, Never
@@ -195,14 +196,15 @@ func (m *Memory) SetDueAfter(r *Record, after Micros) {
 	}
 }
 
-// retime sets when the record's due time fires, by its jitter and spread, which an edit may have changed.
+// retime computes again when the record's due time fires, by the current jitter and spread.
 func (m *Memory) retime(r *Record) {
 	if recurrence := m.recurrence(r); recurrence != nil {
 		r.Fire = ceil(m.policies.value(r.policy).FireAt(r.ID, recurrence, time.UnixMicro(r.Due)))
 	}
 }
 
-// Retime has a schedule, if it is known and does not wait, fire when its due time does.
+// Retime undoes a change of the Fire of a schedule: the schedule fires again when its due time says. It does nothing if
+// the schedule is not known, or waits for calendars.
 func (m *Memory) Retime(id domain.ID) {
 	if slot, _, known := m.lookup(id); known && m.At(slot).Due != Never && !m.lacks(m.At(slot)) {
 		m.retime(m.At(slot))
@@ -210,7 +212,7 @@ func (m *Memory) Retime(id domain.ID) {
 	}
 }
 
-// Restart makes a schedule, if it is known, due at its very first due time after effective_from.
+// Restart makes a schedule, if it is known, due at its first due time after effective_from.
 func (m *Memory) Restart(id domain.ID) {
 	if slot, _, known := m.lookup(id); known {
 		m.SetDueAfter(m.At(slot), m.At(slot).Effective)
@@ -219,14 +221,16 @@ func (m *Memory) Restart(id domain.ID) {
 	}
 }
 
-// GoBack makes a schedule, if it is known, due at its first due time from an instant on, unless it is due before that.
+// GoBack makes a schedule, if it is known, due at its first due time at or after an instant, unless it is due earlier
+// already.
 func (m *Memory) GoBack(id domain.ID, since Micros) {
 	if slot, _, known := m.lookup(id); known && m.At(slot).Due > since {
 		m.goBack(slot, since-1)
 	}
 }
 
-// Rewind makes all schedules due again that fire after an instant.
+// Rewind makes all schedules due at their first due times that fire after the watermark. It is for a watermark that
+// went back.
 func (m *Memory) Rewind(watermark Micros) {
 	if c := &m.calendars; c.held != Never {
 		c.held, c.settled = min(c.held, watermark), min(c.settled, watermark)
@@ -245,15 +249,16 @@ func (m *Memory) goBack(slot uint32, after Micros) {
 	m.fix(slot)
 }
 
-// longestJitter is how long before the watermark a due time may lie that has not fired yet because of its jitter.
-// Runs are kept for longer than that, so the unique key still stops a due time that has fired from firing again.
+// longestJitter is the greatest time by which a due time may precede the watermark without having fired because of its
+// jitter. Runs are kept for longer than that, so the unique key still keeps a due time that has fired from firing
+// again.
 const longestJitter = 30 * 24 * time.Hour
 
-// Reconsider makes a schedule due again at its last due time before the watermark. It is for a schedule that was
-// edited after the watermark was written: that was written by the jitter of then, and by the jitter of now the due
-// time may not have fired. The due times before it have, whatever the jitter was, because a jitter is less than the
-// gap to the next due time. A schedule with max_runs stays as it is: it may have used them up, and what was due then
-// is not caught up with.
+// Reconsider makes a schedule due again at its last due time before the watermark. It is for a schedule that was edited
+// after the watermark was written. Whoever wrote the watermark went by the jitter before the edit, so by the new jitter
+// this due time may seem to have fired although it has not. All earlier due times have fired, whatever the jitter was,
+// because a jitter is less than the gap to the next due time. A schedule with max_runs stays as it is: it may have used
+// up its runs, and is then not to catch up with earlier due times.
 func (m *Memory) Reconsider(id domain.ID, watermark Micros) {
 	slot, _, known := m.lookup(id)
 	if !known || watermark == Always {
@@ -281,7 +286,7 @@ func (m *Memory) reconsider(r *Record, watermark Micros) {
 	}
 }
 
-// AdvanceTo moves all records past what fires up to the watermark, because another beat has settled it.
+// AdvanceTo moves all records past the due times that fire up to the watermark, because another beat has settled them.
 func (m *Memory) AdvanceTo(watermark Micros) {
 	if c := &m.calendars; c.held != Never {
 		c.held, c.settled = max(c.held, watermark), max(c.settled, watermark)
@@ -296,8 +301,8 @@ func (m *Memory) AdvanceTo(watermark Micros) {
 	}
 }
 
-// lessJitter returns an instant that is early enough: every due time of the record that fires after the instant
-// given, is due after the one returned.
+// lessJitter returns an instant such that every due time of the record that fires after the argument lies after this
+// instant.
 func (m *Memory) lessJitter(r *Record, fire Micros) Micros {
 	if fire == Always {
 		return Always
@@ -305,9 +310,9 @@ func (m *Memory) lessJitter(r *Record, fire Micros) Micros {
 	return fire - m.policies.value(r.policy).Delay().Microseconds()
 }
 
-// Watermark returns the instant up to which everything that fires is settled: now, or just before the first record
-// fires, or what is settled of records that wait for a calendar: at a load the watermark of then, Always when there was
-// none.
+// Watermark returns the instant up to which all due times that fire by then are settled. It is the earliest of now, the
+// instant just before the first record fires, and, while records wait for calendars, the instant up to which their due
+// times are settled (after a load, the watermark of the load, or Always if there was none).
 func (m *Memory) Watermark(now Micros) Micros {
 	return min(now, m.heldUntil(), m.NextFire()-1)
 }
@@ -321,5 +326,5 @@ func (m *Memory) NextFire() Micros {
 	return first
 }
 
-// ceil rounds up to microseconds, so that nothing fires early.
+// ceil rounds an instant up to microseconds, so that nothing fires early.
 func ceil(t time.Time) Micros { return t.Add(time.Microsecond - 1).UnixMicro() }

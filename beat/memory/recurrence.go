@@ -6,17 +6,18 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// trigger is a canonical trigger. It is compiled once for all records that share it, unless it needs a record's anchor.
+// trigger is a parsed trigger. It is compiled once for all records that share it, unless it depends on a record's
+// anchor.
 type trigger struct {
 	domain.Trigger
 	compiled domain.Recurrence // nil for an interval, and for a trigger that is due once
 	err      error             // why the trigger cannot be compiled
 }
 
-// policy is a canonical policy, or the reason why it cannot be read.
+// policy is a parsed policy, or the reason why it cannot be read.
 type policy struct {
 	domain.Policy
-	calendars *filtering // nil when it names none
+	calendars *filtering // nil when the policy names no calendar
 	err       error
 }
 
@@ -37,7 +38,8 @@ func (m *Memory) parsePolicy(text string) (p policy) {
 	return p
 }
 
-// recurrence returns the rule that yields the due times of a record, or nil when its trigger or policy cannot be read.
+// recurrence returns the rule that yields the due times of a record, as its calendars move them. It is nil if the
+// trigger or the policy cannot be read, or a calendar is refused or not known yet.
 func (m *Memory) recurrence(r *Record) domain.Recurrence {
 	nominal := m.nominal(r)
 	f := m.policies.value(r.policy).calendars
@@ -51,7 +53,7 @@ func (m *Memory) recurrence(r *Record) domain.Recurrence {
 	return f.apply(nominal, shared)
 }
 
-// nominal returns the rule whatever calendars say.
+// nominal returns the rule of a record's trigger, without calendars; nil if the trigger or the policy cannot be read.
 func (m *Memory) nominal(r *Record) domain.Recurrence {
 	t := m.triggers.value(r.trigger)
 	switch {
@@ -66,14 +68,14 @@ func (m *Memory) nominal(r *Record) domain.Recurrence {
 	}
 }
 
-// Awaits reports whether a record is to be renewed before it is known when it is due.
+// Awaits reports whether the record of a schedule has to be renewed before its due time is known.
 func (m *Memory) Awaits(id domain.ID) bool {
 	slot, _, known := m.lookup(id)
 	return known && (m.Outdated(slot) || m.lacks(m.At(slot)))
 }
 
-// MayBeDueAgain reports whether the trigger of a record that is due no more by its calendars has a due time after an
-// instant all the same: calendars change.
+// MayBeDueAgain reports whether a record with calendars would have a due time after an instant without them. Such a
+// record may be due again after a change of its calendars.
 func (m *Memory) MayBeDueAgain(r *Record, after Micros) bool {
 	p, nominal := m.policies.value(r.policy), m.nominal(r)
 	if p.calendars == nil || nominal == nil {
@@ -83,8 +85,8 @@ func (m *Memory) MayBeDueAgain(r *Record, after Micros) bool {
 	return due
 }
 
-// limited reports whether a record may fire only a certain number of times. Its runs are counted in PostgreSQL, so
-// they are settled one at a time: each statement compares the count before it.
+// limited reports whether the number of a record's runs is limited. PostgreSQL counts these runs, and a statement
+// compares the limit with the count before the statement, so it may settle only one of them.
 func (m *Memory) limited(r *Record) bool {
 	return m.triggers.value(r.trigger).Once || m.policies.value(r.policy).MaxRuns > 0
 }

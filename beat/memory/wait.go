@@ -2,10 +2,11 @@ package memory
 
 import "time"
 
-// wait is a time in which a schedule could not fire because nobody had judged it. Its due times are not late by that.
+// wait is the time during which a schedule could not fire because it was not judged. This time does not make due times
+// late.
 type wait struct{ since, until Micros }
 
-// Wait notes that a schedule has waited since an instant, and waits until its record fires.
+// Wait notes that a schedule has waited since an instant, and waits until the Fire of its record.
 func (m *Memory) Wait(r *Record, since Micros) {
 	if w, ok := m.waits[r.ID]; ok && r.Due <= w.until {
 		since = min(since, w.since)
@@ -13,7 +14,7 @@ func (m *Memory) Wait(r *Record, since Micros) {
 	m.waits[r.ID] = wait{since, max(since, r.Fire)}
 }
 
-// waited returns for how long a record has waited whose due time is not settled.
+// waited returns for how long the due time of a record has waited.
 func (m *Memory) waited(r *Record) time.Duration {
 	w, ok := m.waits[r.ID]
 	if ok && r.Due > w.until {
