@@ -354,7 +354,7 @@ func (b *Beat) goOnWith(ctx context.Context, f openBackfill, now memory.Micros) 
 	}
 	b.backlog.took(fired, localNow())
 	if bytes > fired<<10 {
-		b.backlog.handingOver(int(bytes>>10), newest, localNow())
+		b.backlog.noteHeavy(int(bytes>>10), newest, localNow())
 	}
 	if outcome != "" && written > 0 {
 		b.log.Info("a backfill has ended", "backfill", f.ID, "schedule_id", f.Schedule, "outcome", outcome)

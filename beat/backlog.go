@@ -105,7 +105,7 @@ func (b *Beat) mayFire(ctx context.Context, tier memory.Tier) (int, error) {
 	if _, locked := errors.AsType[*tablelocks.Locked](err); err != nil && !locked { // locked: all sinks count as away
 		return 0, fmt.Errorf("ask how far sinks are: %w", err)
 	}
-	n := l.heard(places, now)
+	n := l.update(places, now)
 	if l.heavierAt = memory.Always; l.full() {
 		l.heavierAt = b.clock.now().Add(leavePause).UnixMicro()
 	}
@@ -124,8 +124,8 @@ func (l *backlog) leaveOf(tier memory.Tier, n int) int {
 	return n
 }
 
-// handingOver notes that heavy tasks of a weight were fired, the last of them with the position newest.
-func (l *backlog) handingOver(weight int, newest *int64, now time.Time) {
+// noteHeavy notes that heavy tasks of a weight were fired, the last of them with the position newest.
+func (l *backlog) noteHeavy(weight int, newest *int64, now time.Time) {
 	if newest == nil {
 		return
 	}
@@ -154,8 +154,8 @@ func (l *backlog) forget(now time.Time) {
 	l.heavy = slices.DeleteFunc(l.heavy, func(h heavyFiring) bool { return h.position <= taken })
 }
 
-// heard processes the positions of the sinks, and returns how many due times may fire.
-func (l *backlog) heard(places []sinkPlace, now time.Time) int {
+// update processes the positions of the sinks, and returns how many due times may fire.
+func (l *backlog) update(places []sinkPlace, now time.Time) int {
 	before := l.sinks
 	l.sinks, l.unasked, l.behind = map[string]sinkBacklog{}, 0, 0
 	slowest := -1.0

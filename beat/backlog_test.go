@@ -12,7 +12,7 @@ func TestFiringWaitsForSinks(t *testing.T) {
 	const newest = 1_000_000
 	ask := func(l *backlog, after time.Duration, celery, streams int64) int {
 		now = now.Add(after)
-		return l.heard([]sinkPlace{{"celery", newest, newest - celery}, {"streams", newest, newest - streams}}, now)
+		return l.update([]sinkPlace{{"celery", newest, newest - celery}, {"streams", newest, newest - streams}}, now)
 	}
 	l := &backlog{}
 	for _, step := range []struct {

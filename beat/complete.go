@@ -174,7 +174,7 @@ func (b *Beat) complete(ctx context.Context, now memory.Micros) error {
 // many. If PostgreSQL refuses the row of one, the others are found by bisection.
 func (b *Beat) deleteCompleted(ctx context.Context, now memory.Micros) (int, error) {
 	write := func(only []domain.ID) ([]domain.ID, error) {
-		return b.end(ctx, deleteCompletedSQL, domain.ScheduleDeleted, "it was completed", b.deletable(now, only))
+		return b.writeEnd(ctx, deleteCompletedSQL, domain.ScheduleDeleted, "it was completed", b.deletable(now, only))
 	}
 	deleted, err := write([]domain.ID{})
 	if postgres.RefusedRow(err) {
@@ -262,7 +262,7 @@ func (b *Beat) completeSome(ctx context.Context, now memory.Micros) error {
 		for i, id := range ids {
 			versions[i], counted[i] = b.spent.found[id].version, b.spent.found[id].counted
 		}
-		return b.end(ctx, completeSQL, domain.ScheduleCompleted, "it can fire no more", named{
+		return b.writeEnd(ctx, completeSQL, domain.ScheduleCompleted, "it can fire no more", named{
 			"ids": ids, "versions": versions, "counted": counted,
 		})
 	})
@@ -278,8 +278,8 @@ func (b *Beat) completeSome(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// end completes or deletes schedules by a statement, with an event for each, and returns their ids.
-func (b *Beat) end(
+// writeEnd completes or deletes schedules by a statement, with an event for each, and returns their ids.
+func (b *Beat) writeEnd(
 	ctx context.Context, sql string, event domain.EventType, reason string, args named,
 ) (ended []domain.ID, err error) {
 	args["type"], args["actor"], args["reason"] = string(event), "beat:"+b.cfg.Name, reason

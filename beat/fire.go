@@ -65,7 +65,7 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	if err != nil || !anyDue {
 		return err
 	}
-	b.turns.had(tier)
+	b.turns.hadTurn(tier)
 	if leave == 0 {
 		return nil
 	}
@@ -103,7 +103,7 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	b.paces[tier].took(weight(due.decisions), took)
 	b.backlog.took(out.Fired, localNow())
 	if tier != memory.Light {
-		b.backlog.handingOver(weight(due.decisions), out.Newest, localNow())
+		b.backlog.noteHeavy(weight(due.decisions), out.Newest, localNow())
 	}
 	b.countFired(due.decisions, out, took)
 	b.moveOn(due, out, now)

@@ -112,7 +112,7 @@ func (b *Beat) settleOvertaken(ctx context.Context, ids []domain.ID) error {
 	if err != nil {
 		return err
 	}
-	if b.unread.may() {
+	if b.unread.mayRead() {
 		found, err := b.findOvertaken(ctx, settled, unreadEventsSQL, b.polls.inMemory, ids)
 		if err == nil {
 			return b.record(ctx, found)

@@ -38,12 +38,12 @@ func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome
 	}
 	tried := b.fireSQL(decisions)
 	out, err := b.settle(ctx, decisions)
-	return b.mend(ctx, decisions, tried, out, err)
+	return b.afterTrying(ctx, decisions, tried, out, err)
 }
 
-// mend deals with the result of a statement, whose SQL was tried. If the statement failed because of a lock or
+// afterTrying deals with the result of a statement, whose SQL was tried. If the statement failed because of a lock or
 // of data, its decisions are bisected, unless a cause that concerns all of them is found.
-func (b *Beat) mend(
+func (b *Beat) afterTrying(
 	ctx context.Context, decisions []memory.Decision, tried string, out outcome, err error,
 ) (outcome, error) {
 	if postgres.LockTimedOut(err) {

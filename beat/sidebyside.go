@@ -65,7 +65,7 @@ func (b *Beat) settleSideBySide(ctx context.Context, decisions []memory.Decision
 		if a.err == nil || !out.Held || out.Early {
 			continue
 		}
-		mended, err := b.mend(ctx, groups[i], a.tried, a.out, a.err)
+		mended, err := b.afterTrying(ctx, groups[i], a.tried, a.out, a.err)
 		if err != nil {
 			return outcome{}, err
 		}

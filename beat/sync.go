@@ -130,7 +130,7 @@ func (b *Beat) syncSchedules(ctx context.Context, ids []domain.ID) (weighs int, 
 			changed, later = append(changed, r.ID), append(later, r)
 			continue
 		}
-		b.take(r)
+		b.putRow(r)
 	}
 	for _, id := range ids {
 		if _, ok := living[id]; !ok && b.mayOvertake(id, nil) {
@@ -141,7 +141,7 @@ func (b *Beat) syncSchedules(ctx context.Context, ids []domain.ID) (weighs int, 
 		return 0, err
 	}
 	for _, r := range later {
-		b.take(r)
+		b.putRow(r)
 	}
 	for _, id := range ids {
 		if _, ok := living[id]; !ok {
@@ -153,8 +153,8 @@ func (b *Beat) syncSchedules(ctx context.Context, ids []domain.ID) (weighs int, 
 	return weighs, nil
 }
 
-// take puts a row into memory.
-func (b *Beat) take(r memory.Row) {
+// putRow puts a row into memory.
+func (b *Beat) putRow(r memory.Row) {
 	b.countRecognition(r)
 	if err := b.memory.Put(r, memory.Always); err != nil {
 		b.invalid.found[r.ID] = unreadable{r.Version, err}

@@ -27,8 +27,8 @@ func (t *turns) next(due func(memory.Tier) bool) (next memory.Tier, any bool) {
 	return memory.Light, due(memory.Light)
 }
 
-// had notes that a tier has had its turn.
-func (t *turns) had(tier memory.Tier) {
+// hadTurn notes that a tier has had its turn.
+func (t *turns) hadTurn(tier memory.Tier) {
 	if t.last = tier; tier != memory.Light {
 		t.heavier = tier
 	}

@@ -50,8 +50,8 @@ func newCounts(log *slog.Logger) counts {
 	}}
 }
 
-// may reports whether the beat may try to read the counts.
-func (c *counts) may() bool { return !time.Now().Before(c.notUntil) }
+// mayRead reports whether the beat may try to read the counts.
+func (c *counts) mayRead() bool { return !time.Now().Before(c.notUntil) }
 
 // locked notes that the table is locked. It is not tried again before a pause, which is twice as long each time.
 func (c *counts) locked() {
@@ -87,7 +87,7 @@ func (b *Beat) readLiving(ctx context.Context, q living, args named) (all []memo
 // livingRows streams the rows of a query, with counts unless their table is locked.
 func (b *Beat) livingRows(ctx context.Context, q living, args named) iter.Seq2[memory.Row, error] {
 	return func(yield func(memory.Row, error) bool) {
-		if b.counts.may() {
+		if b.counts.mayRead() {
 			locked := false
 			for r, err := range b.boundedRows(ctx, q.counted, args) {
 				if locked = postgres.LockTimedOut(err); locked {

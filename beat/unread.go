@@ -49,8 +49,8 @@ func newUnread(log *slog.Logger) unread {
 	}}
 }
 
-// may reports whether the beat may try to read the events.
-func (u *unread) may() bool { return !time.Now().Before(u.notUntil) }
+// mayRead reports whether the beat may try to read the events.
+func (u *unread) mayRead() bool { return !time.Now().Before(u.notUntil) }
 
 // eventsLocked notes that the events are locked. They are not tried again before a pause, which is twice as long each
 // time.
@@ -96,7 +96,7 @@ const tableRests = 7
 // readChanges marks what has changed since polls.from for a sync. It goes by the log, or by the table of the schedules
 // while the log is locked.
 func (b *Beat) readChanges(ctx context.Context, now memory.Micros, end int64) error {
-	if b.unread.may() {
+	if b.unread.mayRead() {
 		err := b.bounded(ctx, func(tx pgx.Tx) error {
 			return b.noteChanges(ctx, tx, changedEventsSQL, named{"from": b.polls.from, "end": end})
 		})
