@@ -12,20 +12,20 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Batch is a numbered slice of a topic, cut for one sink. Once committed it never changes, and its rows read the same
-// for ever.
+// Batch is a numbered set of events of a topic, cut for one sink. Once committed it never changes, and reading it
+// always returns the same rows.
 type Batch struct {
 	Number             int64
 	Epoch              string
 	Kind               BatchKind
 	Previous, Snapshot outbox.Snapshot
 	Rows               int64
-	First, Last        int64      // positions of its rows; 0 when it has none
-	From               *int64     // rows from this position on are in it though Previous had seen them ...
-	Since              *time.Time // ... when they occurred since
+	First, Last        int64      // positions of the first and the last row; 0 when there are none
+	From               *int64     // rows from this position on are included even if Previous shows them ...
+	Since              *time.Time // ... if they occurred since this instant
 	CommittedAt        time.Time
-	More               bool  // it is a part: more rows between the same snapshots are in the next batch
-	PartOf             int64 // the first part; 0 when the batch is whole, or the first part
+	More               bool  // the batch is a part, and the next batch has more rows of the same two snapshots
+	PartOf             int64 // the number of the first part; 0 if this is the first part, or a whole batch
 }
 
 // BatchKind is why a batch was cut.
@@ -33,17 +33,17 @@ type BatchKind string
 
 // The kinds of batches.
 const (
-	FirstBatch BatchKind = "first" // of a sink that was given nothing yet
-	EpochBatch BatchKind = "epoch" // the first of an epoch, which is announced
-	NextBatch  BatchKind = "next"  // the rows that are new since the batch before
-	AgainBatch BatchKind = "again" // the rows that a sink may have lost, besides new ones
+	FirstBatch BatchKind = "first" // the first batch of a sink
+	EpochBatch BatchKind = "epoch" // the first batch of a new epoch, which the sink announces
+	NextBatch  BatchKind = "next"  // the rows that are new since the previous batch
+	AgainBatch BatchKind = "again" // the rows that the sink may have lost, and the new ones
 )
 
-// Has reports whether a sink that has reached a place has all of b.
+// Has reports whether a sink that has reached p has all rows of b.
 func (b Batch) Has(p ID) bool { return p.Batch > b.Number || p.Batch == b.Number && p.Seq >= b.Rows }
 
-// After returns the snapshot of what a sink has that has reached a place in b or behind it. Only whole batches count,
-// with all of their parts: a sink in the middle of b has what the batch before b brought it to.
+// After returns the cursor of a sink that has reached p, which lies in b or behind it. Only whole batches count, with
+// all of their parts: while the sink is in the middle of b, its cursor is still b.Previous.
 func (b Batch) After(p ID) outbox.Snapshot {
 	if b.Has(p) && !b.More {
 		return b.Snapshot
@@ -59,12 +59,12 @@ const (
 	batchFromSQL = `select ` + batchColumns + ` from tactus.relay_batches where sink = $1 and number >= $2::bigint order by number limit 1`
 )
 
-// BatchUpTo returns the newest batch of a sink up to a number; false when there is none.
+// BatchUpTo returns the batch of a sink with the greatest number up to the given one, and whether there is one.
 func BatchUpTo(ctx context.Context, q outbox.Querier, sink string, number int64) (Batch, bool, error) {
 	return oneBatch(ctx, q, batchUpToSQL, sink, number)
 }
 
-// BatchFrom returns the oldest batch of a sink from a number on; false when there is none.
+// BatchFrom returns the batch of a sink with the smallest number from the given one on, and whether there is one.
 func BatchFrom(ctx context.Context, q outbox.Querier, sink string, number int64) (Batch, bool, error) {
 	return oneBatch(ctx, q, batchFromSQL, sink, number)
 }
@@ -84,10 +84,10 @@ func oneBatch(ctx context.Context, q outbox.Querier, sql string, args ...any) (B
 	return b, true, nil
 }
 
-// takeSnapshotSQL begins every statement that makes a batch: it takes the snapshot S. The statement commits
-// synchronously, whatever the server's default is. PostgreSQL writes its log in order, so the flush of this commit
-// covers every commit that S shows, and nothing that a crash could still undo is ever published. Without it, a crash of
-// a server with synchronous_commit = off takes back events that consumers have acted on.
+// takeSnapshotSQL begins every statement that makes a batch: it takes the snapshot S, and makes the commit synchronous,
+// whatever the server's default is. PostgreSQL writes its write-ahead log in order, so the flush of this commit covers
+// every commit that S shows. So nothing is published that a crash of PostgreSQL could still undo. Without this, a crash
+// of a server with synchronous_commit = off would undo events that consumers have already acted on.
 const takeSnapshotSQL = `
 with cut as materialized (
     select case when current_setting('synchronous_commit') <> 'remote_apply' then
@@ -95,16 +95,16 @@ with cut as materialized (
         pg_current_snapshot() as snapshot
 )`
 
-// ErrNotCut means that the batch that another was to follow is not there, as it was: the server was put back to before
-// it was cut. The relay that read on from it has to find out what became of the log.
+// ErrNotCut means that the batch that the next one was to follow does not exist, or differs: the server was put back to
+// a state before that batch was cut. The relay has to agree with the ledger again.
 var ErrNotCut = errors.New("the batch before is not there as it was cut")
 
-// predecessorIsThereSQL is true while the batch before @number is there with the snapshot @cut.
+// predecessorIsThereSQL is true if the batch before @number exists, with the snapshot @cut.
 const predecessorIsThereSQL = `exists (select from tactus.relay_batches where sink = @sink and number = @number::bigint - 1 and snapshot::text = @cut::text)`
 
-// Next cuts the batch after another and returns it, or the one that another relay has cut meanwhile. It returns false
-// when there is nothing new (unless even an empty batch is asked for), and when the epoch is over or this server is not
-// the one on which the epoch began.
+// Next cuts the batch that follows after, and returns it, or the batch of that number that another relay has cut
+// meanwhile. It returns false if there are no new rows (unless even is set, which asks for a batch without rows), if
+// the epoch has ended, or if the epoch did not begin on this server and timeline.
 func (r *Reader) Next(ctx context.Context, after Batch, even bool) (Batch, bool, error) {
 	if after.More {
 		return r.part(ctx, after)
@@ -128,8 +128,8 @@ func (r *Reader) next(ctx context.Context, after Batch, even bool) (Batch, bool,
 	return oneBatch(ctx, r.q, r.ofTopic(cutNextSQL), args)
 }
 
-// anyNew reports whether there is something to cut. Most relays that ask find nothing, and planning this question costs
-// a tenth of planning the cut.
+// anyNew reports whether there is something to cut. Most of the time there is nothing, and planning this query costs a
+// tenth of planning the cut.
 func (r *Reader) anyNew(ctx context.Context, args pgx.NamedArgs) (bool, error) {
 	rows, err := r.q.Query(ctx, r.ofTopic(anyNewSQL), pgx.QueryExecModeExec, args)
 	if err != nil {
@@ -145,9 +145,9 @@ func (r *Reader) anyNew(ctx context.Context, args pgx.NamedArgs) (bool, error) {
 	return is.Fresh, nil
 }
 
-// anyNewSQL looks for one row that isNewSQL is true of, in a form that PostgreSQL answers from the index on xid
+// anyNewSQL looks for one row for which isNewSQL is true, in a form that PostgreSQL answers from the index on xid
 // whatever its statistics say: it looks at the end of the index, and at each transaction that was running. It also
-// answers yes when batch @number is there already, which may have lost its rows since: Next returns that batch as it
+// answers yes if batch @number exists already, whose rows may have been dropped since: Next returns that batch as it
 // is.
 var anyNewSQL = `
 select ` + predecessorIsThereSQL + `, (
@@ -157,7 +157,8 @@ select ` + predecessorIsThereSQL + `, (
         lateral (select from tactus.outbox_run where ` + ofRunningSQL + ` and ` + afterOpeningSQL + ` limit 1) as committed
 ) or exists (select from tactus.relay_batches where sink = @sink and number = @number::bigint)`
 
-// cutting returns the statement that counts the rows of a batch, by the text that they are read by, and cuts it.
+// cutting returns the statement that cuts a batch. It counts the rows of the batch by the same text by which they are
+// read.
 func cutting(sql, rows string) string {
 	return fmt.Sprintf(sql, strings.NewReplacer("@snapshot::pg_snapshot", "(select snapshot from cut)", "@from::bigint",
 		"(select oldest from old)").Replace(rows))
@@ -185,19 +186,20 @@ made as (
     returning *
 )` + madeOrThereSQL
 
-// ownAndFloorSQL are the number of the transaction that cuts, and the highest position that it sees. A transaction that
-// begins later draws its number above own, and its positions above floor: belowNewSQL relies on that.
+// ownAndFloorSQL yields own, the number of the cutting transaction, and floor, the highest position that it sees. A
+// transaction that draws its number later has a number above own, and draws positions above floor; belowNewSQL relies
+// on this.
 const ownAndFloorSQL = `pg_current_xact_id(), (select max(position) from tactus.outbox where topic = @topic)`
 
-// madeOrThereSQL ends a statement that makes a batch: it returns the batch, also when another relay has made it.
+// madeOrThereSQL ends a statement that makes a batch: it returns the batch, even if another relay has made it.
 const madeOrThereSQL = `
 select ` + batchColumns + ` from made
 union all
 select ` + batchColumns + ` from tactus.relay_batches where sink = @sink and number = @number::bigint and ` + predecessorIsThereSQL
 
-// Again cuts a batch, after another, for a sink that lost what it had. The batch has what occurred since a time, and
-// all that previous, the snapshot of what the sink once had, does not show. Like Next, Again returns the batch that
-// another relay has cut.
+// Again cuts the batch that follows after, for a sink that has lost its data. The batch has the rows that occurred
+// since a time, and the rows that previous, the cursor of the sink before the loss, does not show. Like Next, it
+// returns the batch that another relay has cut, if there is one.
 func (r *Reader) Again(
 	ctx context.Context, after Batch, previous outbox.Snapshot, since time.Time,
 ) (Batch, bool, error) {

@@ -16,30 +16,30 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Reader cuts and reads the batches of one sink in one epoch. All its statements are transactions of their own, planned
-// for their own arguments: a plan for any arguments does not know how few rows are new, and was 257 times slower.
+// Reader cuts and reads the batches of one sink in one epoch. Each of its statements is a transaction of its own, and
+// is planned for its arguments: a generic plan does not know how few rows are new, and was 257 times slower.
 type Reader struct {
 	q           outbox.Querier
 	sink, topic string
 	epoch       string
 	opened      int64           // the number of the opening
-	floor       int64           // the edge of the opening; see State
+	floor       int64           // see State
 	late        outbox.Snapshot // the same
 	seen        string          // the same
 	patience    time.Duration   // how long one statement may take
-	width       int64           // how many positions the next part tries to have; 0 while batches are whole
-	only        string          // the condition of rows whose data is read; "" for all
-	rowSize     int             // bytes of a row, by the last page that was read; 0 when none was
-	largest     int             // bytes of the largest row of late, less with each page
+	width       int64           // how many positions the next part is to span; 0 while batches are whole
+	only        string          // an SQL condition: data is read of rows that meet it; "" for all rows
+	rowSize     int             // the mean size in bytes of the rows of the last page; 0 before the first
+	largest     int             // the size in bytes of the largest row of recent pages; it decays with each page
 }
 
-// Reader reads for a sink in the epoch of its life. A statement that takes longer than patience has failed.
+// Reader returns a reader for a sink in the epoch of l. A statement that takes longer than patience fails.
 func (l State) Reader(q outbox.Querier, sink, topic string, patience time.Duration) *Reader {
 	return &Reader{q, sink, topic, l.Epoch, l.Opened, l.Floor, l.Late, l.Seen, patience, 0, "", 0, 0}
 }
 
-// Only has r read the data of those rows only that a condition of SQL is true of; "" for all. Batches have all rows of
-// their topic, and places, all the same.
+// Only makes r read the data of only those rows that meet an SQL condition; "" stands for all rows. Batches still count
+// all rows of their topic, so the places of rows do not change.
 func (r *Reader) Only(condition string) *Reader {
 	r.only = condition
 	return r
@@ -60,27 +60,27 @@ func (r *Reader) args() pgx.NamedArgs {
 //	not shown by P       in the batch (P, S)             in a later batch
 //	shown by P           in an earlier batch             cannot be: P is not newer than S
 //
-// A batch after the opening takes the upper left field alone, less what the opening had (afterOpeningSQL): in a
-// restored database a row may stand there by the number that another server gave it.
+// A batch after the opening has the rows of the upper left field, except those that the opening had (afterOpeningSQL):
+// in a restored database, the transaction number that another server gave to such a row may put it into this field.
 var (
 	notSeenSQL      = sqlexpr.NotSeen("@previous::pg_snapshot")
 	afterOpeningSQL = sqlexpr.AfterOpening("@floor::bigint", "@late::pg_snapshot", "@seen::int8range[]")
 	isNewSQL        = `(` + notSeenSQL + `
     and ` + afterOpeningSQL + `)`
 
-	// wasThereSQL is true of rows that were committed when @snapshot was taken. Rows that were there when the epoch
-	// began count whatever @snapshot says of their numbers.
+	// wasThereSQL is true for rows that were committed when @snapshot was taken. Rows that were committed when the
+	// epoch began are among them, whatever @snapshot says about their transaction numbers.
 	wasThereSQL = `(` + inSnapshotSQL + ` or ` + sqlexpr.BeforeOpening("@floor::bigint", "@late::pg_snapshot", "@seen::int8range[]") + `)`
 )
 
-// inSnapshotSQL is true of rows that @snapshot shows. The first condition says nothing new. It is there because most
-// rows are older than every transaction that was running, and comparing two numbers is cheaper than searching the
-// snapshot.
+// inSnapshotSQL is true for rows that @snapshot shows. Its first condition is implied by the second one, and only saves
+// time: most rows are older than every transaction that was running, and comparing two numbers is cheaper than
+// searching the snapshot.
 const inSnapshotSQL = `(xid < pg_snapshot_xmin(@snapshot::pg_snapshot) or pg_visible_in_snapshot(xid, @snapshot::pg_snapshot))`
 
-// ofRunningSQL is true of rows that the transaction running.id wrote. It is written as a range because PostgreSQL does
-// not estimate the size of this range from statistics. When one transaction has written most of the table, the planner
-// takes "xid = running.id" to match half of it, and reads all of it.
+// ofRunningSQL is true for rows that the transaction running.id wrote. It is written as a range because PostgreSQL does
+// not estimate the size of such a range from statistics. After one transaction has written most of the table, the
+// planner expects "xid = running.id" to match half of the table, and scans all of it.
 const ofRunningSQL = `xid >= running.id and xid <= running.id`
 
 const (
@@ -89,11 +89,12 @@ const (
 		sqlexpr.OccurredAt
 )
 
-// The rows of a batch, by its kind, as the end of a statement: what cuts the batch counts them and what reads it
-// selects them by the very same text, so the count cannot differ from what is read unless rows are gone.
+// The rows of a batch, by its kind, as the end of a statement. The statement that cuts the batch counts them, and the
+// one that reads the batch selects them, by the very same text. So the count can only differ from the rows that are
+// read if rows are gone.
 //
-// An opening has no earlier batch in its epoch, so its new rows are told by P alone; afterOpeningSQL would be false of
-// all.
+// An opening has no earlier batch in its epoch, so P alone says which rows are new; afterOpeningSQL would be false for
+// all of them.
 var (
 	rowsOfNextSQL  = ` from tactus.outbox where topic = @topic and ` + isNewSQL + ` and ` + inSnapshotSQL
 	rowsOfAgainSQL = ` from tactus.outbox where topic = @topic and ` + wasThereSQL + `
@@ -102,11 +103,11 @@ var (
     and (position >= @from::bigint and occurred_at >= coalesce(@since::timestamptz, '-infinity') or ` + notSeenSQL + `)`
 )
 
-// nextByXidSQL is rowsOfNextSQL in a form that PostgreSQL answers from the index on xid, whatever it knows of the
-// table. Of a partition that is new it knows nothing, and takes any condition on the topic to match one row in 200: it
-// would read the index of all positions to save itself a few rows. So the table of the topic is named instead; see
-// ofTopic. A range of numbers with two ends it takes for small, and to find the rows of a number that was running it
-// has only this index.
+// nextByXidSQL is rowsOfNextSQL in a form that PostgreSQL answers from the index on xid, whatever its statistics say.
+// About a new partition it has no statistics: it expects a condition on the topic to match one row in 200, and would
+// therefore scan the index on position. So the statement names the table of the topic instead (see ofTopic). The
+// planner expects a range of transaction numbers with two bounds to be small, and to find the rows of one running
+// transaction it has only the index on xid.
 var nextByXidSQL = ` from (
     select position, xid, aggregate_id, version, type, data, headers, occurred_at from tactus.outbox_run
     where xid >= pg_snapshot_xmax(@previous::pg_snapshot) and xid < pg_snapshot_xmax(@snapshot::pg_snapshot)
@@ -115,12 +116,12 @@ var nextByXidSQL = ` from (
         select position, xid, aggregate_id, version, type, data, headers, occurred_at from tactus.outbox_run where ` + ofRunningSQL + ` offset 0) late
 ) fresh where ` + afterOpeningSQL + ` and ` + inSnapshotSQL
 
-// ofTopic puts the table of the reader's topic into a text that names the table of runs.
+// ofTopic replaces the table of runs in a statement by the table of the reader's topic.
 func (r *Reader) ofTopic(sql string) string {
 	return strings.ReplaceAll(sql, "tactus.outbox_run", "tactus.outbox_"+r.topic)
 }
 
-// byXidSQL returns the text that selects the rows of a batch by xid, where there is one.
+// byXidSQL returns the text that selects the rows of a batch by xid if there is such a text, or else that of rowsSQL.
 func (r *Reader) byXidSQL(b Batch) string {
 	if rows := r.rowsSQL(b); rows != rowsOfNextSQL || b.PartOf > 0 {
 		return rows
@@ -140,15 +141,16 @@ func (r *Reader) rowsSQL(b Batch) string {
 	return rowsOfNextSQL
 }
 
-// byPosition rewrites the text that selects rows so that no index can answer what is new; what is left is the index on
-// position. The planner does not know yet how large a backlog is that has just come, and would look through all of it
-// by xid for each page.
+// byPosition rewrites the text that selects rows so that no index on xid can answer it, and the planner has to use the
+// index on position. The planner does not know the size of a backlog that has just arrived; it would search the whole
+// backlog by xid for each page.
 func byPosition(rows string) string {
 	return strings.ReplaceAll(rows, notSeenSQL, `not pg_visible_in_snapshot(xid, @previous::pg_snapshot)`)
 }
 
-// running returns the transactions that were running when a snapshot was taken, as an array of PostgreSQL. Sent beside
-// the snapshot, they are counted by the planner, which would take them for 50 otherwise.
+// running returns the transactions that were running when a snapshot was taken, as the text of a PostgreSQL array. As
+// an argument of its own the array has a length that the planner sees; for a set that pg_snapshot_xip returns it would
+// guess 50.
 func running(s outbox.Snapshot) string {
 	return "{" + string(s[strings.LastIndexByte(string(s), ':')+1:]) + "}"
 }
@@ -160,8 +162,8 @@ func (r *Reader) argsOf(b Batch) pgx.NamedArgs {
 	return args
 }
 
-// Count counts the rows that a batch has now. Another number than b.Rows means that rows of it are gone. A count that
-// takes too long is made in ranges of positions, halved until one passes.
+// Count counts the rows that a batch has now. If the result is not b.Rows, rows of the batch are gone. A count that
+// takes too long is divided into ranges of positions, which are halved until a count is fast enough.
 func (r *Reader) Count(ctx context.Context, b Batch) (n int64, err error) {
 	rows, width := byPosition(r.rowsSQL(b)), b.Last-b.First+1
 	if areScattered(b) {
@@ -199,11 +201,11 @@ func (r *Reader) number(ctx context.Context, sql string, b Batch, first, last in
 	return pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
 }
 
-// The first statement of a reader reads at most firstPage rows. Each further one reads about pageBytes, by the mean
-// size of the rows before it, in at most pageRows rows, and so few that mostBytes has all of them if each is as large
-// as the largest of late. One that comes upon rows that are much larger ends there, and is read again with fewer.
-// Statements are bounded because a reader that is stopped in the middle of one keeps a snapshot of PostgreSQL alive,
-// and with it every dead row of the database.
+// The first statement of a reader reads at most firstPage rows. Each further statement is to read about pageBytes, as
+// estimated from the mean size of the rows before. It reads at most pageRows rows, and so few that they fit into
+// mostBytes even if each is as large as the largest recent row. A statement that meets much larger rows is ended, and
+// repeated for fewer rows. Statements are bounded because a process that is stopped in the middle of one keeps a
+// snapshot of PostgreSQL alive, and so keeps vacuum from removing any row of the database that has died since.
 const (
 	firstPage = 200
 	pageBytes = 4 << 20
@@ -211,18 +213,20 @@ const (
 	mostBytes = 3 * pageBytes
 )
 
-// errTooMuch ends a page of more than one row that has become too large.
+// errTooMuch is the error of a page of several rows that was ended because it became too large.
 var errTooMuch = errors.New("a page has become too large")
 
-// firstRows returns how many rows the first statement for a batch may read, by what is known of the rows before it.
+// firstRows returns how many rows the first statement for a batch may read, given the size of the rows that were read
+// before.
 func (r *Reader) firstRows() int {
 	return r.atMost(min(firstPage, pageBytes/max(1, r.rowSize)))
 }
 
-// atMost returns n, or how many rows are not too much if each is as large as the largest of late.
+// atMost returns n, or the smaller number of rows that fit into mostBytes if each is as large as the largest recent
+// row.
 func (r *Reader) atMost(n int) int { return max(1, min(n, mostBytes/max(1, r.largest))) }
 
-// sizes takes in what the rows of a page have.
+// sizes updates the known sizes of rows with those of a page.
 func (r *Reader) sizes(p page) {
 	r.rowSize = p.size / max(1, len(p.rows))
 	r.largest -= r.largest / 16
@@ -231,11 +235,11 @@ func (r *Reader) sizes(p page) {
 	}
 }
 
-// isHeavy reports whether a batch is more than a page by the size of its rows, as far as is known.
+// isHeavy reports whether a batch is expected to exceed one page, given the size of recent rows.
 func (r *Reader) isHeavy(b Batch) bool { return b.Rows*int64(r.rowSize) > pageBytes }
 
-// Rows streams the rows of a batch behind the given number of rows, by position, in statements of bounded size. While
-// the caller uses the rows of one statement, the next one runs. Each takes a connection of its own.
+// Rows streams the rows of a batch by position, without the first place rows, in statements of bounded size. While the
+// caller uses the rows of one statement, the next statement runs. Each statement takes a connection of its own.
 func (r *Reader) Rows(ctx context.Context, b Batch, place int64) iter.Seq2[outbox.Row, error] {
 	return func(yield func(outbox.Row, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -261,15 +265,16 @@ func (r *Reader) Rows(ctx context.Context, b Batch, place int64) iter.Seq2[outbo
 	}
 }
 
-// page is what one statement gave.
+// page is the result of one statement.
 type page struct {
 	rows []outbox.Row
 	size int
 	err  error
 }
 
-// pages reads what Rows gives, until there is no more, an error, or nobody who wants it. A page that takes longer than
-// a statement may is read again with half as many rows, and one that is too large with as many as are not.
+// pages sends the pages of Rows to out, until there are no more, one has failed, or the context ends. A page that takes
+// too long is read again with half as many rows; a page that becomes too large is read again with as many rows as
+// should fit.
 func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- page) {
 	if place >= b.Rows {
 		return
@@ -280,7 +285,7 @@ func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- pag
 	}
 	n, most := r.firstRows(), pageRows
 	if b.Rows <= int64(n) {
-		n = pageRows // positions; there are no more rows
+		n = pageRows // positions: the batch has at most n rows
 	}
 	for left := b.Rows - place; left > 0 && !way.over(); {
 		p := way.read(ctx, n)
@@ -309,7 +314,7 @@ func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- pag
 	}
 }
 
-// selecting returns the beginning of a statement that reads rows.
+// selecting returns the select list of a statement that reads rows.
 func (r *Reader) selecting() string {
 	if r.only == "" {
 		return selectRowsSQL
@@ -317,8 +322,8 @@ func (r *Reader) selecting() string {
 	return fmt.Sprintf(selectRowsOnlySQL, r.only)
 }
 
-// HasAny reports whether a batch has a row that the condition of Only is true of. It asks for their number, which is
-// answered from an index that has this condition whatever the planner believes of the table: such an index is small.
+// HasAny reports whether a batch has a row that meets the condition of Only. It counts such rows, because PostgreSQL
+// then uses the partial index with this condition, which is small, whatever the planner expects of the table.
 func (r *Reader) HasAny(ctx context.Context, b Batch) (bool, error) {
 	sql := `select count(*)` + r.byXidSQL(b) + fromFirstSQL + ` and ` + r.only
 	if b.More || b.PartOf > 0 {
@@ -331,12 +336,12 @@ func (r *Reader) HasAny(ctx context.Context, b Batch) (bool, error) {
 	return n > 0, nil
 }
 
-// planned has PostgreSQL plan a statement for its own arguments each time, and answer in binary, which takes less to
-// decode.
+// planned makes PostgreSQL plan a statement for its arguments at each execution, and return results in binary form,
+// which is cheaper to decode.
 const planned = pgx.QueryExecModeCacheDescribe
 
-// page runs a statement that gives at most n rows, and puts them in order. When they become too much, it ends the
-// statement and its connection, rather than read what is left of them.
+// page runs a statement that returns at most n rows, and sorts them by position. If they become too large, it ends the
+// statement and its connection instead of reading the remaining rows.
 func (r *Reader) page(ctx context.Context, sql string, args pgx.NamedArgs, n int) (p page) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
@@ -362,9 +367,9 @@ func (r *Reader) page(ctx context.Context, sql string, args pgx.NamedArgs, n int
 	return p
 }
 
-// scanRow takes JSON as the bytes that came. For a json.RawMessage pgx would parse it twice, which was two fifths of a
-// relay's processor time. The conversions to plain types keep pgx from examining our own types by reflection, row by
-// row.
+// scanRow takes JSON as the bytes that PostgreSQL sent. Into a json.RawMessage pgx would parse it twice, which took two
+// fifths of a relay's processor time. The conversions to plain types keep pgx from examining tactus' types by
+// reflection for each row.
 func scanRow(from pgx.CollectableRow) (r outbox.Row, err error) {
 	err = from.Scan(&r.Position, (*[16]byte)(&r.Aggregate), &r.Version, (*string)(&r.Type), (*[]byte)(&r.Data),
 		(*[]byte)(&r.Headers), &r.At)

@@ -12,32 +12,31 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// State is what Postgres knows of a sink. Registered reports whether it knows the sink at all; if not, only Now and
-// Standby say anything.
+// State is what PostgreSQL knows of a sink. If the sink is not registered, only Now and Standby are set.
 type State struct {
 	Now        time.Time
-	Standby    bool // the server takes no writes, and its snapshots tell nothing
+	Standby    bool // the server is a standby: it takes no writes, and its snapshots cannot be compared
 	Registered bool
 	Topic      string
 	Epoch      string
-	Same       bool            // it is the server and timeline on which the epoch began
-	WentBack   bool            // the newest batch has seen transactions that are still to come
-	Opened     int64           // the batch that began the epoch
-	After      ID              // where the sink was then
-	Floor      int64           // up to this position, what was committed then is in that batch ...
-	Late       outbox.Snapshot // ... and what was not is what this snapshot lists as running ...
-	Seen       string          // ... less the rows at these positions, an int8range[]: they were committed, under the xid of another server
-	Stopped    string          // why a relay serves it no more; empty when one does
-	Confirmed  ID              // what the sink is known to have taken
-	Oldest     int64           // the oldest batch that is kept
-	Again      int64           // the newest batch behind Confirmed that hands over again; 0 when there is none
-	Newest     Batch           // its Number is 0 when there is none
+	Same       bool            // the epoch began on this server and timeline
+	WentBack   bool            // the snapshot of the newest batch is ahead of this server
+	Opened     int64           // the number of the opening
+	After      ID              // where the sink was when the epoch began
+	Floor      int64           // the highest position that was visible to the opening; see the package's documentation
+	Late       outbox.Snapshot // lists as running the transactions that the opening did not see
+	Seen       string          // an int8range[]: positions of rows that the opening saw although Late lists their xid
+	Stopped    string          // why no relay can serve the sink; empty when relays can
+	Confirmed  ID              // up to where the sink is known to have taken rows
+	Oldest     int64           // the number of the oldest batch that is kept
+	Again      int64           // the number of the newest batch of kind again behind Confirmed; 0 when there is none
+	Newest     Batch           // the newest batch; its Number is 0 when there is none
 }
 
-// End is behind the last row of the newest batch.
+// End returns the place of the last row of the newest batch.
 func (l State) End() ID { return ID{l.Newest.Number, l.Newest.Rows} }
 
-// ReadState reads what Postgres knows of a sink.
+// ReadState reads what PostgreSQL knows of a sink.
 func ReadState(ctx context.Context, q outbox.Querier, sink string) (State, error) {
 	var l State
 	b := &l.Newest
@@ -51,13 +50,13 @@ func ReadState(ctx context.Context, q outbox.Querier, sink string) (State, error
 		}, func() error { return nil })
 	}
 	if err != nil {
-		return State{}, fmt.Errorf("read life of sink %s: %w", sink, err)
+		return State{}, fmt.Errorf("read the state of sink %s: %w", sink, err)
 	}
 	return l, nil
 }
 
-// serverSQL is the CTE that identifies the server and its timeline. A standby has no write position to take its
-// timeline from, and needs none: it cuts nothing.
+// serverSQL is the CTE that identifies the server and its timeline. The timeline is empty on a standby, which has no
+// write position to read it from, and on which no batch is cut.
 const serverSQL = `server as materialized (
     select pg_is_in_recovery() as standby, ` + sqlexpr.SystemIdentifier + ` as system_identifier,
         case when pg_is_in_recovery() then '' else ` + sqlexpr.Timeline + ` end as timeline
@@ -92,7 +91,8 @@ select min(` + sqlexpr.OccurredAt + `) from tactus.outbox, (
 where topic = @topic and ` + sqlexpr.NotSeen("had") + `
     and ` + sqlexpr.AfterOpening("floor", "late", "seen")
 
-// Oldest returns when the oldest row was written that a sink at a place still lacks; zero when it has all rows.
+// Oldest returns when the oldest row occurred that a sink which has reached p still lacks, or the zero time if it lacks
+// none.
 func Oldest(ctx context.Context, q outbox.Querier, sink, topic string, p ID) (time.Time, error) {
 	rows, err := q.Query(ctx, oldestLackingSQL, pgx.QueryExecModeExec,
 		pgx.NamedArgs{"sink": sink, "topic": topic, "batch": p.Batch, "place": p.Seq})
@@ -106,8 +106,8 @@ func Oldest(ctx context.Context, q outbox.Querier, sink, topic string, p ID) (ti
 	return *at, nil
 }
 
-// Opening is how an epoch begins: with a batch of the rows that Previous does not show, and of those that came before,
-// as far back as Replay, From and Since say.
+// Opening describes the beginning of an epoch. Its first batch has the rows that Previous does not show, and older rows
+// as far back as the earliest of Replay, From and Since says.
 type Opening struct {
 	Sink, Topic string
 	Was         string // the epoch that ends; empty when the sink is not registered
@@ -115,18 +115,18 @@ type Opening struct {
 	Kind        BatchKind
 	Number      int64
 	Previous    outbox.Snapshot
-	After       ID            // where the sink is
-	Replay      int64         // from the oldest row of this batch on, less an hour; 0: no such row
-	From        int64         // from this position on; 0: no such row
-	Since       *time.Time    // what occurred since then; nil: no such row
-	Reason      string        // why it begins
+	After       ID            // the place that the sink has reached
+	Replay      int64         // include rows from the oldest one of this batch on, and those of an hour before; 0: none
+	From        int64         // include rows from this position on; 0: none
+	Since       *time.Time    // include rows that occurred since then; nil: none
+	Reason      string        // why the epoch begins
 	WentBack    bool          // the database may have lost the end of the log
-	Letters     []int64       // dead letters whose rows the opening publishes: they are deleted
-	Patience    time.Duration // how long its batch may take to be cut whole; 0: as long as the statement may
+	Letters     []int64       // ids of dead letters to delete, because the opening publishes their rows
+	Patience    time.Duration // how long cutting the first batch whole may take; 0: as long as the statement may take
 }
 
-// Open begins an epoch on this server. It returns false, and changes nothing, when the epoch that was to end has ended
-// already: of two relays that open at once, one does.
+// Open begins an epoch on this server. It returns false, and changes nothing, if the epoch o.Was has ended already. So
+// of two relays that open an epoch at once only one succeeds.
 func Open(ctx context.Context, q outbox.Querier, o Opening) (bool, error) {
 	made, err := openWith(ctx, q, openEpochSQL, o)
 	if tookTooLong(err) {
@@ -159,7 +159,7 @@ func openWith(ctx context.Context, q outbox.Querier, sql string, o Opening) (boo
 	return len(made) > 0, err
 }
 
-// openEpochFormat opens an epoch in one statement, so that everything below is about one snapshot S. Its CTEs:
+// openEpochFormat opens an epoch by one statement, so that all its parts see the same snapshot S. Its CTEs:
 //
 //	mine    the number of this transaction, drawn after S was taken
 //	late    S, made stricter: all of S' running transactions, and every number from xmax(S) up to mine, count as running
@@ -167,16 +167,17 @@ func openWith(ctx context.Context, q outbox.Querier, sql string, o Opening) (boo
 //	old     the position from which rows are published again, whatever Previous shows
 //	edge    all of these, and floor, the highest visible position
 //
-// The invariant: a row that is committed after S has a position above floor, or an xid that late counts as running. For
-// its transaction drew its number either before mine, and is then in late because S does not show it; or after mine,
-// and then drew its positions after that, above all that were visible. (Positions are drawn after transaction numbers.)
+// Invariant: a row that is committed after S has a position above floor, or an xid that late counts as running. Proof:
+// if its transaction drew its number before mine, late lists the number, because S does not show the transaction.
+// Otherwise the transaction drew its number after mine, and its positions after its number, so these positions lie
+// above all positions that were visible.
 //
-// The converse needs seen. After a restore, a visible row may have the number of a transaction that is running here
-// now. Its position is below floor and late lists its xid, so the row would be published once in the opening and once
-// more behind it.
+// The converse needs seen. After a restore, a visible row may have the number of a transaction that is running on this
+// server now. Its position is below floor, but late lists its xid, so without seen the row would be published by the
+// opening and once more by a later batch.
 //
-// old begins above every batch at the latest. On another server the numbers of new rows may be low, so Previous seems
-// to show rows that no batch ever had.
+// old is at most the position behind the last row of all batches. On another server, transaction numbers of new rows
+// may be low, so that Previous seems to show rows which no batch ever had.
 const openEpochFormat = takeSnapshotSQL + `, ` + serverSQL + `,
 mine as materialized (select pg_current_xact_id()::text::bigint as xid from cut),
 late as materialized (
@@ -242,15 +243,15 @@ select sink, @number::bigint, @epoch, @kind, @previous::pg_snapshot, snapshot, r
 from opened, edge, found
 returning number`
 
-// settledSQL is left out when there are no letters: their table may be locked.
+// settledSQL deletes dead letters. It is left out if there are none to delete, since their table may be locked.
 const settledSQL = `,
 settled as (
     delete from tactus.deadletters where source = @sink and id = any (@letters::bigint[])
         and exists (select from opened)
 )`
 
-// openEpochSQL counts the rows of the opening by the text that they are read by later, with the edge of the epoch that
-// is being opened in place of the arguments.
+// openEpochSQL counts the rows of the opening by the same text by which they are read later. In place of the arguments
+// of that text stand floor, late and seen of the epoch that is being opened.
 var (
 	openEpochSQL        = fmt.Sprintf(fmt.Sprintf(openEpochFormat, foundAllSQL), atTheEdge.Replace(rowsOfOpeningSQL))
 	openEpochInPartsSQL = fmt.Sprintf(openEpochFormat, foundBelowSQL)

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// ID is a place in what a sink is given: a batch, and a row of it, counted from 1. Row 0 is the place before the first
-// row.
+// ID is a place in a sink: the number of a batch, and of a row in it, counted from 1. Row 0 is the place before the
+// first row.
 type ID struct{ Batch, Seq int64 }
 
-// ParseID reads the text that String gave.
+// ParseID parses a text that String has returned.
 func ParseID(text string) (ID, error) {
 	batch, seq, _ := strings.Cut(text, "-")
 	b, errB := strconv.ParseInt(batch, 10, 64)

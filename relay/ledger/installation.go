@@ -11,17 +11,19 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Owner is who fills a sink: an installation, and where its database is: the server, its timeline, and the database
-// there. A copy of the database, restored or promoted, is the same installation elsewhere.
+// Owner identifies whose relays fill a sink: an installation, and where its database is (Server: the server, its
+// timeline, and the database on it). A copy of the database, restored or promoted, is the same installation on another
+// Server.
 type Owner struct {
 	Installation, Server string
-	// Refused has the places at which relays of this database were refused a sink, and whose each was.
+	// Refused has the addresses at which relays of this database were refused a sink, each with the sink's owner.
 	Refused map[string]string `db:"-"`
-	// Unknown is why Refused is not known; nil when it is.
+	// Unknown is the reason why Refused is not known; nil if it is known.
 	Unknown error `db:"-"`
 }
 
-// placeSQL is where the database is, as a text; empty on a standby. It names no table of ours.
+// placeSQL yields Owner.Server as a text, which is empty on a standby. It names no table of tactus, so no lock on one
+// delays it.
 const placeSQL = `place as materialized (
     select case when server.standby then ''
         else server.system_identifier || '/' || server.timeline || '/' || d.oid::text end as text
@@ -39,7 +41,7 @@ select i.id::text, place.text from place, tactus.installation i`
 
 const undefinedTable = "42P01"
 
-// ReadOwner returns the owner that sinks of this database have, with all that it was refused.
+// ReadOwner returns the owner of this database's sinks, including Refused.
 func ReadOwner(ctx context.Context, q outbox.Querier) (Owner, error) {
 	o, err := ReadInstallation(ctx, q)
 	if err == nil && o.Installation != "" {
@@ -48,7 +50,7 @@ func ReadOwner(ctx context.Context, q outbox.Querier) (Owner, error) {
 	return o, err
 }
 
-// ReadServer returns the Server of the owner, from no table that somebody may have locked.
+// ReadServer returns Owner.Server. It reads no table of tactus, so no lock on one delays it.
 func ReadServer(ctx context.Context, q outbox.Querier) (string, error) {
 	rows, err := q.Query(ctx, placeOfDatabaseSQL, pgx.QueryExecModeExec)
 	if err != nil {
@@ -61,8 +63,8 @@ func ReadServer(ctx context.Context, q outbox.Querier) (string, error) {
 	return server, nil
 }
 
-// ReadInstallation returns the owner that sinks of this database have, but for what it was refused; the zero Owner on a
-// schema that has no installations yet.
+// ReadInstallation returns the owner of this database's sinks, without Refused. On a schema from before installations
+// it returns the zero Owner.
 func ReadInstallation(ctx context.Context, q outbox.Querier) (Owner, error) {
 	rows, err := q.Query(ctx, installationSQL, pgx.QueryExecModeExec)
 	if err != nil {

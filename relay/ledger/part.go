@@ -13,25 +13,25 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// A backlog whose cut takes longer than statement_timeout, or than the relay's patience, is cut in parts: batches of
-// the same two snapshots P and S, each with the rows at a range of positions.
+// If the cut of a backlog takes longer than statement_timeout or the relay's patience, the backlog is cut in parts:
+// batches with the same two snapshots P and S, each with the rows of a range of positions.
 //
 //	positions   low      low+w            low+w+w'            high
 //	             |─ part 1 ─|──── part 2 ────|─ ... ─ the last ─|
 //	             more         more              not more: only now does the sink have S
 //
-// An opening, or a batch that is handed over again, begins with a part of no rows, which costs nothing to cut; parts
-// follow.
+// An opening, and a batch of kind again, begins with a part without rows, which costs nothing to cut. The parts with
+// rows follow.
 //
-// Invariant: the ranges adjoin, the first begins below every row that P does not show, and the last ends at or above
-// every position drawn before S was taken. So the parts together have exactly the rows of the one batch. S is stored
-// with the first part and pinned by the others: with a snapshot of its own, a later part would leave out what committed
-// late at the positions of an earlier one. The order is that of positions, as within one batch, so a schedule's events
-// stay in order. In ranges of transaction numbers they would not: a transaction that began first may write to a
-// schedule last.
+// Invariant: the ranges adjoin, the first one begins below every row that P does not show, and the last one ends at or
+// above every position that was drawn before S was taken. So the parts together have exactly the rows of the whole
+// batch. S is stored with the first part, and the other parts use the same S. If each part took a snapshot of its own,
+// rows would be lost that commit after an earlier part was cut and whose positions lie in that part's range. The order
+// of the rows is by position, as in a whole batch, so the events of a schedule stay in order. With ranges of
+// transaction numbers they would not: a transaction that began first may be the last to write to a schedule.
 //
-// The width of a range is halved until its cut passes, and doubled after each that passed. What a row costs is not
-// known beforehand, and a fixed width would fail for ever on rows that are wider than expected.
+// The width of a range is halved until its cut is fast enough, and doubled after each cut that was. The cost of a row
+// is not known beforehand, and with a fixed width the cut of rows that are larger than expected would fail for ever.
 
 const (
 	queryCanceled = "57014"
@@ -46,14 +46,16 @@ func tookTooLong(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded)
 }
 
-// lessSure is a margin below a bound that relies on positions being drawn after transaction numbers. Every writer of
-// ours draws in that order. SQL that somebody writes by hand may draw a position before its transaction has a number.
+// lessSure is subtracted from a bound that relies on transactions drawing their numbers before their positions.
+// All of tactus' statements draw in this order, but SQL that somebody writes by hand may draw a position before its
+// transaction has a number.
 const lessSure = 100_000
 
-// belowNewSQL is a position below all rows that @previous does not show. They belong to transactions with numbers from
-// x on, where x is the oldest that was running with rows in the log, or else xmax(@previous). The newest batch that was
-// cut by a transaction with a number up to x knew the highest position of its time, its floor; who began later draws
-// above it. Without this bound, parts would begin at the first row of the log.
+// belowNewSQL yields a position below all rows that @previous does not show. Such rows belong to transactions with
+// numbers from x on, where x is the oldest transaction that was running and has rows in the log, or else
+// xmax(@previous). Take the newest batch that was cut by a transaction with a number up to x: its floor is the highest
+// position that was visible then, and transactions that drew their numbers later draw positions above this floor.
+// Without such a bound, parts would begin at the first row of the log.
 const belowNewSQL = `coalesce((
     select floor from tactus.relay_batches, (
         select least(pg_snapshot_xmax(@previous::pg_snapshot), (
@@ -65,14 +67,15 @@ const belowNewSQL = `coalesce((
         and pg_snapshot_xmax(@previous::pg_snapshot) > '1'::xid8
     order by number desc limit 1), 0) - @less::bigint`
 
-// belowAllSQL is the position below the first row of the topic.
+// belowAllSQL yields the position just below the first row of the topic.
 const belowAllSQL = `coalesce((select position from tactus.outbox where topic = @topic order by position limit 1), 1) - 1`
 
-// partBoundsSQL returns the range of positions that is still to be cut: above the first number, up to the second.
+// partBoundsSQL returns the range of positions that is still to be cut: its lower bound, exclusive, and its upper
+// bound, inclusive.
 var partBoundsSQL = `
 select coalesce(@low::bigint, greatest(` + belowNewSQL + `, ` + belowAllSQL + `)), (select last_value from tactus.outbox_position)`
 
-// The rows of an opening, or of a batch that is handed over again: all of them, or none, and parts follow.
+// The rows of an opening, or of a batch of kind again: all of them, or none if parts follow.
 const (
 	foundAllSQL = `found as materialized (
     select count(*) as rows, min(position) as first, max(position) as last, false as more %s
@@ -83,7 +86,8 @@ const (
 )`
 )
 
-// part cuts the first part behind a batch, or the part that follows a part.
+// part cuts the part that follows after: the next one if after is a part itself, otherwise the first part of a new
+// batch.
 func (r *Reader) part(ctx context.Context, after Batch) (b Batch, cut bool, err error) {
 	left, err := r.uncut(ctx, after)
 	if err != nil {
@@ -104,7 +108,7 @@ func (r *Reader) part(ctx context.Context, after Batch) (b Batch, cut bool, err 
 	return b, cut, err
 }
 
-// span is the range of positions that is still to be cut: above low, up to high.
+// span is the range of positions (low, high] that is still to be cut.
 type span struct{ low, high int64 }
 
 func (r *Reader) uncut(ctx context.Context, after Batch) (s span, err error) {
@@ -146,7 +150,8 @@ func cutPart(rows string) string {
 	return fmt.Sprintf(cutPartFormat, rows+` and position > @low::bigint and position <= @upto::bigint`)
 }
 
-// cutPartFormat cuts a part even when it has no rows: the part records the snapshot, and how far the cutting has come.
+// cutPartFormat cuts a part even if it has no rows, because a part records the snapshot, and how far the cutting has
+// come.
 const cutPartFormat = `
 with cut as materialized (
     select case when current_setting('synchronous_commit') <> 'remote_apply' then
@@ -175,7 +180,7 @@ made as (
 const rowsBeforeSQL = `
 select coalesce(sum(row_count), 0)::bigint from tactus.relay_batches where sink = $1 and number >= $2::bigint and number < $3::bigint`
 
-// RowsBefore returns how many rows the parts before b have.
+// RowsBefore returns how many rows the parts of the same batch before b have.
 func RowsBefore(ctx context.Context, q outbox.Querier, sink string, b Batch) (n int64, err error) {
 	if b.PartOf == 0 {
 		return 0, nil

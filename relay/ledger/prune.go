@@ -10,12 +10,12 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// reportSQL records what a sink that can be rewound has: no more than it says itself.
+// reportSQL records the place that a sink of events says it has reached, even if it is before the one recorded.
 const reportSQL = `
 update tactus.relay_sinks set confirmed_batch = @batch::bigint, confirmed_place = @place::bigint
 where sink = @sink and epoch = @epoch and (confirmed_batch, confirmed_place) is distinct from (@batch::bigint, @place::bigint)`
 
-// Report records how far a sink of events has come, as the sink says itself.
+// Report records the place that a sink of events says it has reached.
 func Report(ctx context.Context, q outbox.Querier, sink, epoch string, p ID) error {
 	return execNamed(ctx, q, "report "+sink, reportSQL,
 		pgx.NamedArgs{"sink": sink, "epoch": epoch, "batch": p.Batch, "place": p.Seq})
@@ -36,7 +36,8 @@ func execNamed(ctx context.Context, q outbox.Querier, what, sql string, args pgx
 // prunedAtOnce bounds how many batches one statement deletes.
 const prunedAtOnce = 10_000
 
-// pruneBatchesSQL keeps the newest batch that is old enough to go: its snapshot says what the sink had then.
+// pruneBatchesSQL keeps the newest of the batches that are old enough to go, because its snapshot tells which rows the
+// sink had by then.
 const pruneBatchesSQL = `
 with old as materialized (
     select max(b.number) as number from tactus.relay_batches b join tactus.relay_sinks s using (sink)
@@ -45,15 +46,15 @@ with old as materialized (
 delete from tactus.relay_batches where sink = @sink and number in (
     select b.number from tactus.relay_batches b, old where b.sink = @sink and b.number < old.number order by b.number limit @limit)`
 
-// PruneBatches deletes the batches that a sink has and that were cut before a time. A sink that loses its data cannot
-// be rewound to before them.
+// PruneBatches deletes the batches that a sink has and that were cut before a time. If the sink loses its data, it can
+// no longer be rewound to a place before them.
 func PruneBatches(ctx context.Context, q outbox.Querier, sink string, before time.Time) error {
 	return execNamed(ctx, q, "prune batches of "+sink, pruneBatchesSQL,
 		pgx.NamedArgs{"sink": sink, "before": before, "limit": prunedAtOnce})
 }
 
-// heldSnapshotsSQL returns a row for each sink of a topic. It looks at batches of the epoch only: the snapshots of an
-// earlier one may be of another server.
+// heldSnapshotsSQL returns a row for each sink of a topic. It only looks at batches of the current epoch, since
+// snapshots of an earlier epoch may come from another server.
 const heldSnapshotsSQL = `
 select (
     select b.snapshot::text from tactus.relay_batches b
@@ -62,8 +63,9 @@ select (
     order by b.number desc limit 1)
 from tactus.relay_sinks s where s.topic = @topic`
 
-// HeldSnapshots returns, for each registered sink of a topic, the snapshot up to which it has had everything since
-// before a time. It returns nil when one of the sinks has nothing: then no row may be dropped from the log.
+// HeldSnapshots returns, for each registered sink of a topic, the newest snapshot from before a time up to which the
+// sink has all rows. It returns nil if there is no such snapshot for one of the sinks: then no row may be dropped from
+// the log.
 func HeldSnapshots(ctx context.Context, q outbox.Querier, topic string, before time.Time) ([]outbox.Snapshot, error) {
 	rows, err := q.Query(ctx, heldSnapshotsSQL, pgx.QueryExecModeExec, pgx.NamedArgs{"topic": topic, "before": before})
 	if err != nil {
@@ -86,7 +88,7 @@ func HeldSnapshots(ctx context.Context, q outbox.Querier, topic string, before t
 const firstSinceSQL = `
 select coalesce(min(number), 0) from tactus.relay_batches where sink = @sink and committed_at >= @since::timestamptz`
 
-// FirstSince returns the number of the oldest batch of a sink that was cut since a time; 0 when there is none.
+// FirstSince returns the number of the oldest batch of a sink that was cut at or after a time, or 0 if there is none.
 func FirstSince(ctx context.Context, q outbox.Querier, sink string, since time.Time) (n int64, err error) {
 	rows, err := q.Query(ctx, firstSinceSQL, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink, "since": since})
 	if err == nil {

@@ -11,11 +11,11 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// A refusal is that relays of this database must not fill a sink, because it belongs to another installation, or to a
-// copy of this database that has taken over. The sink's own mark says so, and is lost with the data of its Redis. Then
-// the sink looks new to everybody: without a record here, it would go to whichever relay asks first, and its owner
-// would be the one that is refused. With it, only the owner goes on, and the other needs tactus relay --take-over as
-// before.
+// A refusal records that relays of this database must not fill a sink, because the sink belongs to another
+// installation, or to a copy of this database that has taken it over. The sink's mark names its owner, but the mark is
+// lost if Redis loses its data. The sink then looks new to every relay: without a refusal, the relay that asks first
+// would become the owner, and the true owner would be refused. With the refusal, only the owner's relays continue, and
+// relays of this database still need tactus relay --take-over.
 
 const (
 	refusalsSQL = `select place, owner from tactus.refusals`
@@ -26,8 +26,8 @@ on conflict (place) do update set owner = excluded.owner, refused_at = excluded.
 	allowSQL = `delete from tactus.refusals where place = @place`
 )
 
-// ReadRefusals returns who owns the places at which relays of this database were refused. A schema before refusals has
-// none.
+// ReadRefusals returns the owners of the sinks that relays of this database were refused, by the address of the sink.
+// On a schema from before refusals it returns none.
 func ReadRefusals(ctx context.Context, q outbox.Querier) (map[string]string, error) {
 	rows, err := q.Query(ctx, refusalsSQL, pgx.QueryExecModeExec)
 	if err != nil {
@@ -47,7 +47,8 @@ func ReadRefusals(ctx context.Context, q outbox.Querier) (map[string]string, err
 	return found, nil
 }
 
-// Refuse records that the sink at a place belongs to somebody else. A schema before refusals keeps none.
+// Refuse records that the sink at an address belongs to another owner. On a schema from before refusals it does
+// nothing.
 func Refuse(ctx context.Context, q outbox.Querier, place, owner string) error {
 	err := execNamed(ctx, q, "keep the refusal of "+place, refuseSQL, pgx.NamedArgs{"place": place, "owner": owner})
 	if beforeRefusals(err) {
@@ -61,7 +62,7 @@ func beforeRefusals(err error) bool {
 	return ok && e.Code == undefinedTable
 }
 
-// Allow forgets that the sink at a place belonged to somebody else: it was taken over.
+// Allow deletes the refusal of the sink at an address, because this database has taken the sink over.
 func Allow(ctx context.Context, q outbox.Querier, place string) error {
 	return execNamed(ctx, q, "forget the refusal of "+place, allowSQL, pgx.NamedArgs{"place": place})
 }

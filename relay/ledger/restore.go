@@ -10,19 +10,19 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Restore is an epoch that a sink began because the database may have lost the end of the log: a standby was promoted,
-// a backup restored.
+// Restore is an epoch that began because the database may have lost the end of the log: a standby was promoted, or a
+// backup restored.
 type Restore struct {
 	Sink       string     `json:"sink"`
 	Epoch      string     `json:"epoch"`
-	Number     int64      `json:"batch"` // by which the epoch began
+	Number     int64      `json:"batch"` // the number of the opening
 	Reason     string     `json:"reason"`
 	Timeline   string     `json:"timeline"`
 	System     string     `json:"system_identifier"`
 	At         time.Time  `json:"at"`
-	After      ID         `json:"-"`           // where the sink was then
-	Log        ID         `json:"-"`           // what the log knew to have given it
-	KnownUntil *time.Time `json:"known_until"` // when the newest batch was cut that the log knew of
+	After      ID         `json:"-"`           // where the sink was when the epoch began
+	Log        ID         `json:"-"`           // the end of the newest batch that the database knew of
+	KnownUntil *time.Time `json:"known_until"` // when that batch was cut
 }
 
 const restoresSQL = `
@@ -31,7 +31,7 @@ from tactus.relay_epochs e
 where went_back and exists (select from tactus.relay_batches b where b.sink = e.sink and b.number = e.number and b.epoch = e.epoch)
 order by opened_at, sink`
 
-// Restores returns the restores whose batches are still kept, in order of time.
+// Restores returns the restores whose openings are still kept, in order of time.
 func Restores(ctx context.Context, q outbox.Querier) ([]Restore, error) {
 	rows, err := q.Query(ctx, restoresSQL, pgx.QueryExecModeExec)
 	if err != nil {

@@ -11,17 +11,17 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// RegisteredSink is a sink that the log is kept for: what the sink lacks is not pruned.
+// RegisteredSink is a sink that the log is kept for: rows that the sink lacks are not pruned.
 type RegisteredSink struct {
 	Name, Topic string
-	Silent      time.Duration // since its newest batch was cut: a sink that is served gets one every ten minutes
+	Silent      time.Duration // since its newest batch was cut; a sink that is served gets one every ten minutes
 }
 
 const registeredSinksSQL = `
 select s.sink, s.topic, clock_timestamp() - greatest(s.registered_at, (select max(committed_at) from tactus.relay_batches b where b.sink = s.sink))
 from tactus.relay_sinks s order by s.sink`
 
-// Sinks returns the sinks that are registered, whoever serves them.
+// Sinks returns the registered sinks, whether or not a relay serves them.
 func Sinks(ctx context.Context, q outbox.Querier) ([]RegisteredSink, error) {
 	rows, err := q.Query(ctx, registeredSinksSQL)
 	if err != nil {
@@ -34,7 +34,7 @@ func Sinks(ctx context.Context, q outbox.Querier) ([]RegisteredSink, error) {
 	return all, nil
 }
 
-// The refusals of Forget.
+// Forget returns these errors for a sink that it does not unregister.
 var (
 	ErrNoSink = errors.New("no sink of that name is registered")
 	ErrServed = errors.New("a relay serves the sink, or did a while ago")
@@ -53,9 +53,9 @@ batches as (delete from tactus.relay_batches b using gone where b.sink = gone.si
 forwards as (delete from tactus.relay_forwards f using gone where f.sink = gone.sink)
 select exists (select from known), exists (select from gone)`
 
-// Forget unregisters a sink that nobody has served for the time quiet, or that no relay can serve: one that was stopped
-// (see Stop), or that has come to numbers beyond those of marks (lua/mark.lua). The log is no longer kept for the sink.
-// A sink of that name that comes back later is a new one.
+// Forget unregisters a sink that no relay has served for the time quiet, or that no relay can serve: it was stopped
+// (see Stop), or its batch numbers exceed those that marks can hold (lua/mark.lua). The log is no longer kept for the
+// sink. If a relay serves a sink of that name later, the sink is a new one.
 func Forget(ctx context.Context, q outbox.Querier, sink string, quiet time.Duration) error {
 	rows, err := q.Query(ctx, forgetSinkSQL, pgx.NamedArgs{"sink": sink, "quiet": quiet, "host": time.Now()})
 	if err != nil {
@@ -75,7 +75,7 @@ func Forget(ctx context.Context, q outbox.Querier, sink string, quiet time.Durat
 
 const stopSinkSQL = `update tactus.relay_sinks set stopped = nullif(@reason, '') where sink = @sink and epoch = @epoch and stopped is distinct from nullif(@reason, '')`
 
-// Stop records why no relay can serve a sink; with an empty reason, that the sink is served again.
+// Stop records why no relay can serve a sink. An empty reason records that relays can serve it again.
 func Stop(ctx context.Context, q outbox.Querier, sink, epoch, reason string) error {
 	return execNamed(ctx, q, "stop "+sink, stopSinkSQL, pgx.NamedArgs{"sink": sink, "epoch": epoch, "reason": reason})
 }

@@ -10,24 +10,24 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// A way leads through the rows of a batch, a page at a time. None has PostgreSQL sort rows: its planner does not know
-// how large a backlog is that has just come, takes it for small, and would look through all that is left of it, and
-// sort this on disk, for each page. Each page has an index condition that bounds it instead, and its rows are sorted
-// here.
+// A way reads the rows of a batch, one page after another. No pager lets PostgreSQL sort rows: the planner does not
+// know the size of a backlog that has just arrived, expects it to be small, and would for each page read all that is
+// left of the backlog and sort it on disk. Instead, each page is bounded by a condition on an index, and this process
+// sorts its rows.
 //
 //	window     a range of positions. It may hold rows that are not in the batch, which are read for nothing.
 //	positions  rows by their positions, which were read beforehand by xid. No other row is read, but each row twice.
 //
-// A window has at most as many rows as positions, so its width bounds the page.
+// A window has at most as many rows as positions, so its width bounds the number of rows of the page.
 type way interface {
-	// read gives the next rows: at most n of them.
+	// read returns the next rows, at most n of them. It returns the same rows until advance is called.
 	read(ctx context.Context, n int) page
-	// advance goes past what the last read gave.
+	// advance moves behind the rows of the last read, which was called with the same n.
 	advance(n int)
 	over() bool
 }
 
-// failed is no way.
+// failed is a pager whose every page is an error.
 type failed struct{ err error }
 
 func (f failed) read(context.Context, int) page { return page{err: f.err} }
@@ -39,7 +39,7 @@ const (
 	fromFirstSQL = ` and position >= @first::bigint`
 )
 
-// window is the way through what is left of a range of positions.
+// window is a pager for the rest of a range of positions.
 type window struct {
 	r           *Reader
 	sql         string
@@ -55,14 +55,14 @@ func (w *window) read(ctx context.Context, n int) page {
 	return w.r.page(ctx, w.sql, w.args, n)
 }
 
-// atPositionsSQL looks up each row by itself. For "position = any (...)" PostgreSQL may read all positions instead.
+// atPositionsSQL looks up each row by itself. With "position = any (...)" PostgreSQL might scan all positions instead.
 const atPositionsSQL = ` from unnest(@positions::bigint[]) as place (at),
     lateral (
         select position, aggregate_id, version, type, data, headers, occurred_at from tactus.outbox
         where topic = @topic and position = place.at offset 0
     ) one`
 
-// scattered is the way through rows that lie far apart.
+// scattered is a pager for rows that lie far apart.
 type scattered struct {
 	r         *Reader
 	positions []int64
@@ -77,19 +77,19 @@ func (s *scattered) read(ctx context.Context, n int) page {
 	return s.r.page(ctx, s.r.selecting()+atPositionsSQL, args, n)
 }
 
-// mostScattered is how many positions are kept in memory: 8 bytes each.
+// mostScattered is how many positions may be kept in memory, at 8 bytes each.
 const mostScattered = 1_000_000
 
-// areScattered reports whether to read rows by their positions rather than all windows between the first and the last.
-// Few do not lie far apart: one window has them all.
+// areScattered reports whether to read the rows of a batch by their positions rather than by windows from the first
+// position to the last. Rows within pageRows positions never count as scattered, since one window has all of them.
 func areScattered(b Batch) bool {
 	return fitInMemory(b) && b.Last-b.First+1 > max(pageRows, 4*b.Rows)
 }
 
-// fitInMemory reports whether the positions of a batch can be read by xid, and kept.
+// fitInMemory reports whether the positions of a batch can be read by xid and kept in memory.
 func fitInMemory(b Batch) bool { return !b.More && b.PartOf == 0 && b.Rows <= mostScattered }
 
-// way returns the way through a batch behind the given number of rows.
+// way returns a pager for the rows of a batch without the first place rows.
 func (r *Reader) way(ctx context.Context, b Batch, place int64) (way, error) {
 	if areScattered(b) || r.isHeavy(b) && fitInMemory(b) && b.Last-b.First+1 > 4*b.Rows {
 		positions, err := r.positions(ctx, b)
@@ -110,7 +110,7 @@ func (r *Reader) way(ctx context.Context, b Batch, place int64) (way, error) {
 
 const selectPositionsSQL = `select position`
 
-// positions returns the positions of the rows of a batch, in order.
+// positions returns the positions of the rows of a batch, sorted.
 func (r *Reader) positions(ctx context.Context, b Batch) ([]int64, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
@@ -125,8 +125,9 @@ func (r *Reader) positions(ctx context.Context, b Batch) ([]int64, error) {
 	return all, err
 }
 
-// skip returns the position behind the given number of rows. It counts windows of as many positions as rows are still
-// to be passed, which cannot have more.
+// skip returns the position of the place-th row of a batch, behind which reading starts. It counts the rows of one
+// window after another. A window has as many positions as rows are still to be skipped, so it cannot contain more rows
+// than that.
 func (r *Reader) skip(ctx context.Context, b Batch, rows string, place int64) (after int64, err error) {
 	after = b.First - 1
 	for width := place; place > 0 && after < b.Last; width = min(width, place) {
