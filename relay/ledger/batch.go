@@ -217,7 +217,7 @@ func (r *Reader) again(
 	defer cancel()
 	args := r.args()
 	args["number"], args["previous"], args["cut"], args["since"] = after.Number+1, string(previous), string(after.Snapshot), since
-	args["less"] = lessSure
+	args["less"] = positionMargin
 	return oneBatch(ctx, r.q, sql, args)
 }
 

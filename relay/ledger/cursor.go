@@ -186,10 +186,10 @@ func (r *Reader) Count(ctx context.Context, b Batch) (n int64, err error) {
 
 // countRange counts the rows of a batch at the positions from first to last.
 func (r *Reader) countRange(ctx context.Context, b Batch, rowsSQL string, first, last int64) (int64, error) {
-	return r.number(ctx, `select count(*)`+rowsSQL+fromFirstSQL+` and position <= @last::bigint`, b, first, last)
+	return r.queryNumber(ctx, `select count(*)`+rowsSQL+fromFirstSQL+` and position <= @last::bigint`, b, first, last)
 }
 
-func (r *Reader) number(ctx context.Context, sql string, b Batch, first, last int64) (int64, error) {
+func (r *Reader) queryNumber(ctx context.Context, sql string, b Batch, first, last int64) (int64, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	args := r.argsOf(b)
@@ -226,8 +226,8 @@ func (r *Reader) firstRows() int {
 // row.
 func (r *Reader) atMost(n int) int { return max(1, min(n, mostBytes/max(1, r.largest))) }
 
-// sizes updates the known sizes of rows with those of a page.
-func (r *Reader) sizes(p page) {
+// noteSizes updates the known sizes of rows with those of a page.
+func (r *Reader) noteSizes(p page) {
 	r.rowSize = p.size / max(1, len(p.rows))
 	r.largest -= r.largest / 16
 	for _, row := range p.rows {
@@ -279,23 +279,23 @@ func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- pag
 	if place >= b.Rows {
 		return
 	}
-	way, err := r.way(ctx, b, place)
+	rows, err := r.pagerOf(ctx, b, place)
 	if err != nil {
-		way = failed{err}
+		rows = failedPager{err}
 	}
 	n, most := r.firstRows(), pageRows
 	if b.Rows <= int64(n) {
 		n = pageRows // positions: the batch has at most n rows
 	}
-	for left := b.Rows - place; left > 0 && !way.over(); {
-		p := way.read(ctx, n)
+	for left := b.Rows - place; left > 0 && !rows.over(); {
+		p := rows.read(ctx, n)
 		if tookTooLong(p.err) && ctx.Err() == nil && n > 1 {
 			most = n / 2
 			n = most
 			continue
 		}
 		if errors.Is(p.err, errTooMuch) && ctx.Err() == nil {
-			r.sizes(p)
+			r.noteSizes(p)
 			n = r.atMost(n / 2)
 			continue
 		}
@@ -307,9 +307,9 @@ func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- pag
 		if p.err != nil {
 			return
 		}
-		way.advance(n)
+		rows.advance(n)
 		left -= int64(len(p.rows))
-		r.sizes(p)
+		r.noteSizes(p)
 		n = r.atMost(min(most, pageBytes*n/max(1, p.size)))
 	}
 }
@@ -329,7 +329,7 @@ func (r *Reader) HasAny(ctx context.Context, b Batch) (bool, error) {
 	if b.More || b.PartOf > 0 {
 		sql += ` and position <= @last::bigint`
 	}
-	n, err := r.number(ctx, sql, b, b.First, b.Last)
+	n, err := r.queryNumber(ctx, sql, b, b.First, b.Last)
 	if err != nil {
 		return false, fmt.Errorf("look at batch %d: %w", b.Number, err)
 	}

@@ -150,7 +150,7 @@ func openWith(ctx context.Context, q outbox.Querier, sql string, o Opening) (boo
 	rows, err := q.Query(ctx, sql, pgx.QueryExecModeExec, pgx.NamedArgs{
 		"sink": o.Sink, "topic": o.Topic, "was": o.Was, "epoch": o.Epoch, "kind": string(o.Kind), "number": o.Number,
 		"previous": string(o.Previous), "after_batch": o.After.Batch, "after_place": o.After.Seq, "replay": o.Replay, "since": o.Since,
-		"from": o.From, "letters": o.Letters, "reason": o.Reason, "went_back": o.WentBack, "less": lessSure,
+		"from": o.From, "letters": o.Letters, "reason": o.Reason, "went_back": o.WentBack, "less": positionMargin,
 	})
 	if err != nil {
 		return false, err

@@ -46,10 +46,10 @@ func tookTooLong(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded)
 }
 
-// lessSure is subtracted from a bound that relies on transactions drawing their numbers before their positions.
+// positionMargin is subtracted from a bound that relies on transactions drawing their numbers before their positions.
 // All of tactus' statements draw in this order, but SQL that somebody writes by hand may draw a position before its
 // transaction has a number.
-const lessSure = 100_000
+const positionMargin = 100_000
 
 // belowNewSQL yields a position below all rows that @previous does not show. Such rows belong to transactions with
 // numbers from x on, where x is the oldest transaction that was running and has rows in the log, or else
@@ -115,7 +115,7 @@ func (r *Reader) uncut(ctx context.Context, after Batch) (s span, err error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	args := r.args()
-	args["number"], args["previous"], args["less"], args["low"] = after.Number+1, string(after.Snapshot), lessSure, nil
+	args["number"], args["previous"], args["less"], args["low"] = after.Number+1, string(after.Snapshot), positionMargin, nil
 	if after.More {
 		args["low"] = after.Last
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// A way reads the rows of a batch, one page after another. No pager lets PostgreSQL sort rows: the planner does not
+// A pager reads the rows of a batch, one page after another. No pager lets PostgreSQL sort rows: the planner does not
 // know the size of a backlog that has just arrived, expects it to be small, and would for each page read all that is
 // left of the backlog and sort it on disk. Instead, each page is bounded by a condition on an index, and this process
 // sorts its rows.
@@ -19,7 +19,7 @@ import (
 //	positions  rows by their positions, which were read beforehand by xid. No other row is read, but each row twice.
 //
 // A window has at most as many rows as positions, so its width bounds the number of rows of the page.
-type way interface {
+type pager interface {
 	// read returns the next rows, at most n of them. It returns the same rows until advance is called.
 	read(ctx context.Context, n int) page
 	// advance moves behind the rows of the last read, which was called with the same n.
@@ -27,12 +27,12 @@ type way interface {
 	over() bool
 }
 
-// failed is a pager whose every page is an error.
-type failed struct{ err error }
+// failedPager is a pager whose every page is an error.
+type failedPager struct{ err error }
 
-func (f failed) read(context.Context, int) page { return page{err: f.err} }
-func (f failed) advance(int)                    {}
-func (f failed) over() bool                     { return false }
+func (f failedPager) read(context.Context, int) page { return page{err: f.err} }
+func (f failedPager) advance(int)                    {}
+func (f failedPager) over() bool                     { return false }
 
 const (
 	windowSQL    = ` and position > @after::bigint and position <= @upto::bigint`
@@ -89,8 +89,8 @@ func areScattered(b Batch) bool {
 // fitInMemory reports whether the positions of a batch can be read by xid and kept in memory.
 func fitInMemory(b Batch) bool { return !b.More && b.PartOf == 0 && b.Rows <= mostScattered }
 
-// way returns a pager for the rows of a batch without the first place rows.
-func (r *Reader) way(ctx context.Context, b Batch, place int64) (way, error) {
+// pagerOf returns a pager for the rows of a batch without the first place rows.
+func (r *Reader) pagerOf(ctx context.Context, b Batch, place int64) (pager, error) {
 	if areScattered(b) || r.isHeavy(b) && fitInMemory(b) && b.Last-b.First+1 > 4*b.Rows {
 		positions, err := r.positions(ctx, b)
 		if err == nil {
