@@ -19,6 +19,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/importer"
 	"github.com/tactus-dev/tactus/internal/notify"
 	"github.com/tactus-dev/tactus/internal/pages"
+	"github.com/tactus-dev/tactus/internal/revoke"
 	"github.com/tactus-dev/tactus/internal/shadow"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 	"github.com/tactus-dev/tactus/outbox"
@@ -108,6 +109,9 @@ func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, worker
 		Rules: notify.NewStore(pool),
 		Moved: func(ctx context.Context, pattern string, route *domain.Route) (importer.Moves, error) {
 			return importer.Moved(ctx, pool, pattern, route, workers.DefaultQueue)
+		},
+		Cancel: func(ctx context.Context, o revoke.Order) ([]revoke.Cancelled, error) {
+			return revoke.Cancel(ctx, pool, o)
 		},
 		Shadow: func(ctx context.Context, since time.Time) (shadow.Record, error) {
 			return shadow.Read(ctx, pool, since)

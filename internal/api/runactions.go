@@ -14,12 +14,10 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/bulk"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/revoke"
 )
-
-// mostRerun is the most runs that one request runs again. Each is a transaction of its own.
-const mostRerun = 100
 
 // mostEmptyPages is how many pages of which nothing is chosen one request reads. Each looks at up to 20,000 runs.
 const mostEmptyPages = 2
@@ -124,17 +122,9 @@ func (s *server) rerun(ctx context.Context, in *struct {
 }
 
 // runAgain creates a run with the task of another run.
-func (s *server) runAgain(ctx context.Context, id domain.ID, key string) (done rerunOutcome, err error) {
-	run, err := s.catalog.RunDetail(ctx, id)
-	if err != nil {
-		return done, err
-	}
-	var task domain.Task
-	if err := json.Unmarshal(run.Task, &task); err != nil {
-		return done, &domain.Error{Kind: domain.Conflict, Code: "task_unreadable", Message: fmt.Sprintf("the task of the run cannot be read, so it cannot run again: %v", err)}
-	}
-	again, err := s.store.Rerun(ctx, run.ScheduleID, id, task, key)
-	return rerunOutcome{ID: id, RunID: &again, TaskOf: run.TaskOf}, err
+func (s *server) runAgain(ctx context.Context, id domain.ID, key string) (rerunOutcome, error) {
+	again, err := bulk.Changer{Store: s.store, Catalog: s.catalog}.Rerun(ctx, id, key)
+	return rerunOutcome{ID: id, RunID: &again.RunID, TaskOf: again.TaskOf}, err
 }
 
 func (s *server) cancelRun(ctx context.Context, in *struct {
@@ -222,7 +212,7 @@ func (s *server) rerunMany(ctx context.Context, in *struct{ body }) (*manyRuns[r
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	ids, next, err := s.chosen(ctx, asked, mostRerun)
+	ids, next, err := s.chosen(ctx, asked, bulk.MostRerun)
 	if err != nil {
 		return nil, s.answer(err)
 	}

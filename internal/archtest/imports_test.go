@@ -28,7 +28,7 @@ var rules = []rule{
 	{"relay", coreImports, "the relay knows neither the beat nor a transport: cmd chooses it"},
 	{"beat", coreImports, "the beat knows neither the relay nor a transport: cmd chooses it"},
 	{"beat/memory", []string{module + "/domain"}, "a beat's memory is pure: neither PostgreSQL nor a feed, only schedules and instants"},
-	{"internal/pages", []string{module + "/domain", module + "/outbox", module + "/internal/access", module + "/internal/bodies", module + "/internal/bulk", module + "/internal/catalog", module + "/internal/deadletter", module + "/internal/importer", module + "/internal/notify", module + "/internal/shadow", module + "/internal/telemetry"}, "the pages speak to the use cases of the API and of the commands: no SQL and no server of their own"},
+	{"internal/pages", []string{module + "/domain", module + "/outbox", module + "/internal/access", module + "/internal/bodies", module + "/internal/bulk", module + "/internal/catalog", module + "/internal/deadletter", module + "/internal/importer", module + "/internal/notify", module + "/internal/revoke", module + "/internal/shadow", module + "/internal/telemetry"}, "the pages speak to the use cases of the API and of the commands: no SQL and no server of their own"},
 	{"internal/redis", []string{module + "/domain", module + "/outbox", module + "/relay", module + "/internal", "github.com/redis/go-redis", "github.com/ThreeDotsLabs/watermill", "github.com/google/uuid", "golang.org/x"}, "the transport serves the relay and must not know Postgres or the beat"},
 }
 

@@ -11,11 +11,11 @@ import (
 const (
 	mostLines   = 500 // of a file
 	mostColumns = 120 // of a line, where a tab is four
-	// mostWide is how many lines of the program's code, most of them SQL and tables, may be wider: some 1,237 are.
-	mostWide = 1_240
+	// mostWide is how many lines of the program's code, most of them SQL, may be wider: some 1,209 are.
+	mostWide = 1_212
 )
 
-// tables are files that may be longer, and why.
+// tables are files that may be longer, with wider lines, and why.
 var tables = map[string]string{"internal/pages/words_ja.go": "all words of one language, in one table"}
 
 // TestFilesAndLinesAreShort holds that a file can be read in one go and a comment without scrolling. Comments that are
@@ -39,7 +39,7 @@ func TestFilesAndLinesAreShort(t *testing.T) {
 			switch {
 			case strings.HasPrefix(comment, "// "):
 				t.Errorf("%s:%d: a comment of %d columns, at most %d", file, i+1, columns(line), mostColumns)
-			case !strings.HasSuffix(file, "_test.go") && !strings.HasPrefix(comment, "//"):
+			case !strings.HasSuffix(file, "_test.go") && !strings.HasPrefix(comment, "//") && tables[file] == "":
 				wide++
 			}
 		}

@@ -16,7 +16,17 @@ type Parts struct {
 	Leases []Lease
 	Sinks  []Sink
 	Aside  int64 // dead letters that nobody has put back or dropped, counted up to MaxAside
+	Unsent Unsent
 }
+
+// Unsent tells of the runs that are recorded and not handed over, other than those that another run keeps back.
+type Unsent struct {
+	Count int64      // up to MaxUnsent
+	Since *time.Time // when the oldest was recorded
+}
+
+// MaxUnsent is up to which number runs that are not handed over are counted.
+const MaxUnsent = 500
 
 // MaxAside is up to which number dead letters are counted.
 const MaxAside = 1_000
@@ -51,11 +61,29 @@ from tactus.relay_sinks s left join lateral (
 
 const countAside = `select clock_timestamp(), (select count(*) from (select from tactus.deadletters where dropped_at is null limit $1::bigint) d)`
 
+// readUnsent looks at the oldest and the newest of the open runs: where none is handed over, the newest wait, and where
+// one is left over, it is among the oldest.
+var readUnsent = `
+with open_ones as (
+    (select id, status, waiting, fired_at from tactus.runs
+    where status in ('due', 'sent', 'started', 'retrying') and finished_at is null order by fired_at limit @most::bigint)
+    union
+    (select id, status, waiting, fired_at from tactus.runs
+    where status in ('due', 'sent', 'started', 'retrying') and finished_at is null
+    order by fired_at desc limit @most::bigint)
+)
+select least(count(*), @most), ` + sqlexpr.InYears("min(fired_at)") + `
+from open_ones where status = 'due' and not waiting`
+
 // Parts reads what the database knows about the processes.
 func (c *Catalog) Parts(ctx context.Context) (p Parts, err error) {
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, countAside, pgx.QueryExecModeExec, MaxAside).Scan(&p.Now, &p.Aside); err != nil {
 			return fmt.Errorf("count dead letters: %w", err)
+		}
+		row := tx.QueryRow(ctx, readUnsent, pgx.QueryExecModeExec, pgx.NamedArgs{"most": MaxUnsent})
+		if err := row.Scan(&p.Unsent.Count, &p.Unsent.Since); err != nil {
+			return fmt.Errorf("count runs that are not handed over: %w", err)
 		}
 		rows, err := tx.Query(ctx, leasesSQL, pgx.QueryExecModeExec)
 		if err != nil {

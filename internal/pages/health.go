@@ -29,6 +29,8 @@ type Part struct {
 const (
 	watermarkLate = 15 * time.Second
 	sinkSilent    = 20 * time.Minute // a served sink gets a batch at least every ten minutes
+	waitsLong     = 10 * time.Second // what is recorded is handed over within milliseconds
+	waitsTooLong  = time.Minute
 )
 
 func (v *view) Health() Health {
@@ -61,6 +63,7 @@ func (v *view) health() Health {
 	} else {
 		h.Known, h.At = true, parts
 		h.Parts = append(h.Parts, v.beatPart(parts))
+		h.Parts = append(h.Parts, v.unsentPart(parts)...)
 		h.Parts = append(h.Parts, v.sinkParts(parts, undelivered)...)
 		if parts.Aside > 0 {
 			h.Parts = append(h.Parts, Part{v.T("dead letters"), v.T("%s set aside: look at them, and put them back or drop them", count(parts.Aside)), "attention"})
@@ -135,4 +138,34 @@ func (v *view) sinkParts(p catalog.Parts, undelivered string) (parts []Part) {
 		}
 	}
 	return parts
+}
+
+// unsentPart tells of runs that wait for long to be handed over.
+func (v *view) unsentPart(p catalog.Parts) (parts []Part) {
+	if p.Unsent.Since == nil || p.Now.Sub(*p.Unsent.Since) < waitsLong {
+		return nil
+	}
+	waits := p.Now.Sub(*p.Unsent.Since)
+	said := v.T("%s wait to be handed over, the oldest for %s: look whether a relay runs, and whether the broker answers",
+		unsentCount(p.Unsent), took(v.Lang, waits))
+	if waits < waitsTooLong {
+		return []Part{{v.T("runs"), said, "attention"}}
+	}
+	return []Part{{v.T("runs"), said, "trouble"}}
+}
+
+func unsentCount(u catalog.Unsent) string {
+	if u.Count >= catalog.MaxUnsent {
+		return count(u.Count) + "+"
+	}
+	return count(u.Count)
+}
+
+// Unsent says how many runs wait to be handed over; it is empty unless they wait for long.
+func (v *view) Unsent() string {
+	h := v.Health()
+	if len(v.unsentPart(h.At)) == 0 {
+		return ""
+	}
+	return v.T("%s runs wait to be handed over", unsentCount(h.At.Unsent))
 }

@@ -30,6 +30,7 @@ type kept[K comparable, V any] struct {
 type keptValue[V any] struct {
 	value V
 	made  time.Time
+	took  time.Duration // to make
 }
 
 // making is a value that is being made.
@@ -47,6 +48,11 @@ const (
 	keptGone    = 10 * time.Minute
 	makeTimeout = time.Minute
 	firstWait   = 2 * time.Second
+
+	// What was made within quick is made anew sooner, and is waited for: pages of a small installation show what has
+	// just been created.
+	quick     = 100 * time.Millisecond
+	keptTimes = 50 // so many times as long as it took
 )
 
 func newKept[K comparable, V any](fresh time.Duration, log *slog.Logger, create func(context.Context, K) (V, error),
@@ -64,6 +70,9 @@ func (k *kept[K, V]) of(asked context.Context, key K) (value V, ok bool) {
 	defer cancel()
 	for {
 		value, ok, own, ended := k.ask(asked, key)
+		if ok && own != nil {
+			return k.soon(own, key, value), true
+		}
 		if ok {
 			return value, true
 		}
@@ -83,8 +92,28 @@ func (k *kept[K, V]) of(asked context.Context, key K) (value V, ok bool) {
 	}
 }
 
-// ask returns the known value, and starts to make a value that is unknown or old. If the value is unknown, own is its
-// making, or nil if there is no room for it until another making ends.
+// soon returns the value that is being made if it is there within quick, otherwise the old one.
+func (k *kept[K, V]) soon(m *making, key K, old V) V {
+	select {
+	case <-m.done:
+		if value, ok := k.made(key); ok {
+			return value
+		}
+	case <-time.After(quick):
+	}
+	return old
+}
+
+// freshFor returns the age from which on a value is made anew.
+func (k *kept[K, V]) freshFor(v keptValue[V]) time.Duration {
+	if v.took > quick {
+		return k.fresh
+	}
+	return min(k.fresh, max(time.Second, keptTimes*v.took))
+}
+
+// ask returns the known value, and starts to make a value that is unknown or old. If the value is unknown, or old and
+// made quickly, own is its making, or nil if there is no room for it until another making ends.
 func (k *kept[K, V]) ask(asked context.Context, key K) (value V, ok bool, own *making, ended chan struct{}) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -92,12 +121,15 @@ func (k *kept[K, V]) ask(asked context.Context, key K) (value V, ok bool, own *m
 	age := time.Since(known.made)
 	ok = ok && age < keptGone
 	own = k.making[key]
-	if own == nil && (!ok || age >= k.fresh) && k.hasRoom(access.From(asked).Actor()) {
+	if own == nil && (!ok || age >= k.freshFor(known)) && k.hasRoom(access.From(asked).Actor()) {
 		own = k.begin(asked, key)
 		own.stays = ok
 	}
-	if own != nil && !ok {
+	switch {
+	case own != nil && !ok:
 		own.waiting++
+	case known.took > quick:
+		own = nil
 	}
 	return known.value, ok, own, k.ended
 }
@@ -117,6 +149,7 @@ func (k *kept[K, V]) begin(asked context.Context, key K) *making {
 	k.making[key] = m
 	go func() {
 		defer cancel()
+		began := time.Now()
 		value, err := k.create(ctx, key)
 		if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 			k.log.Warn("what pages show was not made", "err", err)
@@ -125,7 +158,7 @@ func (k *kept[K, V]) begin(asked context.Context, key K) *making {
 		defer k.mu.Unlock()
 		delete(k.making, key)
 		if err == nil {
-			k.keep(key, value)
+			k.keep(key, value, time.Since(began))
 		}
 		close(m.done)
 		close(k.ended)
@@ -135,7 +168,7 @@ func (k *kept[K, V]) begin(asked context.Context, key K) *making {
 }
 
 // keep stores a value. It drops those that are too old and, if there is no room, the oldest one.
-func (k *kept[K, V]) keep(key K, value V) {
+func (k *kept[K, V]) keep(key K, value V, took time.Duration) {
 	delete(k.known, key)
 	var oldest K
 	var since time.Time
@@ -149,7 +182,7 @@ func (k *kept[K, V]) keep(key K, value V) {
 	if len(k.known) >= mostKept {
 		delete(k.known, oldest)
 	}
-	k.known[key] = keptValue[V]{value, time.Now()}
+	k.known[key] = keptValue[V]{value, time.Now(), took}
 }
 
 // leave cancels a making once all requests that waited for it were cancelled by their clients.

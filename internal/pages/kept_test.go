@@ -101,3 +101,31 @@ func TestScopesAreToldApart(t *testing.T) {
 		t.Error("what is kept for one scope is shown to another")
 	}
 }
+
+// TestKeptFollowsWhatIsQuick asks again for values that are made at once, and that take long. What is quick is as new
+// as a second ago, and nobody waits for what is not.
+func TestKeptFollowsWhatIsQuick(t *testing.T) {
+	for takes, want := range map[time.Duration]int64{time.Millisecond: 2, time.Second: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			var made atomic.Int64
+			k := newKept(time.Minute, slog.New(slog.DiscardHandler), func(context.Context, string) (int64, error) {
+				time.Sleep(takes)
+				return made.Add(1), nil
+			})
+			if got, ok := k.of(as(t.Context(), "reader"), "a"); got != 1 || !ok {
+				t.Errorf("first: %d %t", got, ok)
+			}
+			time.Sleep(2 * time.Second)
+			began := time.Now()
+			if got, ok := k.of(as(t.Context(), "reader"), "a"); got != want || !ok || time.Since(began) > quick {
+				t.Errorf("what takes %s: %d %t, after %s", takes, got, ok, time.Since(began))
+			}
+			time.Sleep(2 * time.Minute)
+			k.of(as(t.Context(), "reader"), "a")
+			time.Sleep(2 * time.Second)
+			if got := made.Load(); got != want+1 {
+				t.Errorf("what takes %s was made %d times", takes, got)
+			}
+		})
+	}
+}

@@ -37,6 +37,7 @@ type Config struct {
 	Bodies       *bodies.Budget // the budget of the process for bodies; by default one of its own
 	RunRetention time.Duration  // how long runs are kept after their due times
 	Shadow       Shadowed       // what a shadow recorded; nil if it is not compared
+	Cancel       Cancelled      // nil if the pages cannot cancel runs
 	Moved        Moved          // what a change of routes moves; nil if it is not told
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/importer"
 	"github.com/tactus-dev/tactus/internal/notify"
 	"github.com/tactus-dev/tactus/internal/pages"
+	"github.com/tactus-dev/tactus/internal/revoke"
 	"github.com/tactus-dev/tactus/internal/shadow"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -55,6 +56,9 @@ func serveOver(t *testing.T, pool *pgxpool.Pool) site {
 		Keys: access.NewKeys(pool), Rules: notify.NewStore(pool),
 		Moved: func(ctx context.Context, pattern string, route *domain.Route) (importer.Moves, error) {
 			return importer.Moved(ctx, pool, pattern, route, "celery")
+		},
+		Cancel: func(ctx context.Context, o revoke.Order) ([]revoke.Cancelled, error) {
+			return revoke.Cancel(ctx, pool, o)
 		},
 		Shadow: func(ctx context.Context, since time.Time) (shadow.Record, error) {
 			return shadow.Read(ctx, pool, since)

@@ -2,11 +2,9 @@ package pages
 
 import (
 	"cmp"
-	"encoding/json"
 	"maps"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
@@ -56,7 +54,8 @@ func (f runFilter) texts() map[string]string {
 	}
 }
 
-func (f runFilter) address() string {
+// values returns the parameters that are set.
+func (f runFilter) values() url.Values {
 	q := url.Values{}
 	for name, value := range f.texts() {
 		if value != "" {
@@ -66,6 +65,11 @@ func (f runFilter) address() string {
 	for _, tag := range f.Tags {
 		q.Add("tag", tag)
 	}
+	return q
+}
+
+func (f runFilter) address() string {
+	q := f.values()
 	if len(q) == 0 {
 		return "/runs"
 	}
@@ -83,7 +87,7 @@ func (f runFilter) catalog(now time.Time) (c catalog.RunFilter, err error) {
 	case f.State == "wrong":
 		c.Statuses = wrong
 	case f.State == "open":
-		c.Statuses = []domain.RunStatus{domain.Due, domain.Sent, domain.Started, domain.Retrying}
+		c.Statuses = unfinished
 	case f.State != "":
 		c.Statuses = []domain.RunStatus{domain.RunStatus(f.State)}
 	}
@@ -136,6 +140,7 @@ func (s *site) runs() {
 		return "runs", d, nil
 	})
 	s.get("/runs/{id}", s.run)
+	s.runActions()
 }
 
 func (v *view) stateChoices(chosen string) (all []choice) {
@@ -234,6 +239,8 @@ type runData struct {
 	Result    string
 	Traceback string
 	Facts     []fact
+	Done      *done
+	Key       string // idempotency key: posting the form twice makes one run
 }
 
 // stepLine is a step of a run. A bar shows its share of the whole time.
@@ -262,7 +269,7 @@ func (s *site) run(v *view) (string, any, error) {
 	if run.Traceback != nil {
 		d.Traceback = *run.Traceback
 	}
-	d.Steps = v.steps(run.Steps)
+	d.Steps, d.Done, d.Key = v.steps(run.Steps), v.runDone(), newKey()
 	d.Facts = v.runFacts(run)
 	return "run", d, nil
 }
@@ -317,6 +324,3 @@ func (v *view) runFacts(r catalog.RunDetail) (all []fact) {
 	add("version of the schedule", &version)
 	return all
 }
-
-// Plain returns arguments as JSON, for the form that runs the task again.
-func (d runData) Plain(raw json.RawMessage) string { return strings.TrimSpace(string(raw)) }

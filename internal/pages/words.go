@@ -28,5 +28,10 @@ var singular = map[string]string{
 	"%s were so already.": "%s was so already.", "Refused: %s schedules.": "Refused: %s schedule.",
 	"%d schedules failed in the last 24 hours": "%d schedule failed in the last 24 hours",
 	"last %d runs: %s":                         "last %d run: %s",
-	"at most %s schedules in %s, at %s":        "at most %s schedule in %s, at %s",
+	"%s runs wait to be handed over":           "%s run waits to be handed over",
+	"Run %s runs again?":                       "Run %s run again?", "Made: %s new runs.": "Made: %s new run.",
+	"Cancel %s runs?": "Cancel %s run?", "Refused: %s runs.": "Refused: %s run.",
+	"Cancelled, or their workers are told: %s runs.":                                                          "Cancelled, or its workers are told: %s run.",
+	"%s wait to be handed over, the oldest for %s: look whether a relay runs, and whether the broker answers": "%s waits to be handed over, for %s: look whether a relay runs, and whether the broker answers",
+	"at most %s schedules in %s, at %s":                                                                       "at most %s schedule in %s, at %s",
 }

@@ -19,9 +19,9 @@ var said = []*regexp.Regexp{
 	regexp.MustCompile(`"(?:due|recorded|handed_over|started|finished)": +"([^"]+)"`),
 	regexp.MustCompile(`\{"/[\w/]+", "([^"]+)"\}`),
 	regexp.MustCompile(`"\w+/\w+": +"([^"]+)"`),
-	regexp.MustCompile(`"(?:enable|disable|trigger|retag|delete)": +\{"([^"]+)", "([^"]+)", "([^"]+)"\}`),
+	regexp.MustCompile(`"(?:enable|disable|trigger|retag|delete|rerun|cancel)": +\{"([^"]+)", "([^"]+)", "([^"]+)"\}`),
 	regexp.MustCompile(`\{"[a-z_]+", "([^"]+)", false\}`),
-	regexp.MustCompile(`domain\.Schedule\w+: +"([^"]+)"`),
+	regexp.MustCompile(`(?:domain\.Schedule|revoke\.)\w+: +"([^"]+)"`),
 }
 
 // TestEveryWordIsInBothLanguages checks that each text of the pages has a Japanese one with the same arguments.
