@@ -13,17 +13,17 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// agreement is what the log and a sink agree on.
+// agreement is the state of the ledger and of a sink on which a relay has agreed with both.
 type agreement struct {
 	state     ledger.State
 	reader    *ledger.Reader
-	mark      Mark // where the sink is
-	at        Mark // the mark that the sink has, which is not where it is when nobody can go on from there
+	mark      Mark // the mark from which to continue; the zero Mark if at counts as lost
+	at        Mark // the mark that the sink really has
 	readAfter ID   // the place behind which rows are read
 }
 
-// Bounds beyond which a task sink's mark was made by somebody else. PostgreSQL may have lost the end of the log, but
-// not so many batches; and no log of ours reaches such a batch number.
+// A mark of a task sink beyond these bounds was not made by tactus: PostgreSQL may have lost the end of the log, but
+// never mostAhead batches, and no log reaches the batch number mostForeign.
 const (
 	mostAhead   = 1 << 40
 	mostForeign = 1 << 62
@@ -36,14 +36,15 @@ func beyond(l ledger.State, m Mark) bool {
 	return ahead > mostAhead && l.Registered || ahead > 0 && m.Last.Batch > mostForeign
 }
 
-// mostAttempts is how often another relay may be faster before agree gives up.
+// mostAttempts is how often another relay may be faster in a row before agree gives up.
 const mostAttempts = 20
 
-// errNoAgreement means that somebody else keeps moving the sink.
+// errNoAgreement means that another relay keeps moving the sink.
 var errNoAgreement = errors.New("the sink and the log do not come to agree")
 
-// agree makes the sink and the log agree. It reads the log first, so that entries which the sink has taken since are
-// not mistaken for a loss of the log's.
+// agree looks at the ledger and the sink, and does what reconcile says, until reconcile says resume. Of the two it
+// reads the ledger first: entries that the sink takes between the reads only make the sink seem ahead, and look then
+// reads the ledger once more. In the other order such entries could make the sink seem to have lost something.
 func (l *lane) agree(ctx context.Context) (agreement, error) {
 	if err := l.claim(ctx); err != nil {
 		return agreement{}, err
@@ -73,7 +74,7 @@ func (l *lane) agree(ctx context.Context) (agreement, error) {
 	return agreement{}, errNoAgreement
 }
 
-// refused records who owns the sink, if the sink refused us because it belongs to somebody else.
+// refused records the owner of the sink, if why is the refusal of a sink that belongs to another owner. It returns why.
 func (l *lane) refused(ctx context.Context, why error) error {
 	var refusal Refusal
 	if !errors.As(why, &refusal) {
@@ -86,8 +87,8 @@ func (l *lane) refused(ctx context.Context, why error) error {
 	return why
 }
 
-// noteOwner has the sink record its owner when the sink is not moved. Older releases did not record it, and a copy of
-// the database may be at the very same mark.
+// noteOwner makes the sink record its owner without being moved. The owner may be missing because an older release did
+// not record it; and without it, a copy of this database at the same mark could fill the sink.
 func (l *lane) noteOwner(ctx context.Context, at Mark) error {
 	if _, ok := l.Sink.(Claimer); !ok {
 		return nil
@@ -96,7 +97,7 @@ func (l *lane) noteOwner(ctx context.Context, at Mark) error {
 	defer cancel()
 	err := l.Sink.Begin(ctx, at, at)
 	if _, moved := errors.AsType[*Mismatch](err); moved {
-		return nil // another relay of ours goes on from here: publishing finds out
+		return nil // another relay has moved the sink: publish finds out
 	}
 	return err
 }
@@ -123,7 +124,7 @@ func (l *lane) look(ctx context.Context) (s agreement, v verdict, err error) {
 		return s, v, l.refused(ctx, err)
 	}
 	if ahead(s.state, s.mark) {
-		// Another relay may have cut and appended since the log was asked.
+		// Another relay may have cut a batch and appended it since the ledger was read.
 		now, err := ledger.ReadState(ctx, l.db, l.Name)
 		if err == nil && !ahead(now, s.mark) {
 			err = errMoved
@@ -140,7 +141,7 @@ func (l *lane) look(ctx context.Context) (s agreement, v verdict, err error) {
 	return s, reconcile(s.state, s.mark, l.Tasks), nil
 }
 
-// moveSink makes the sink go on at another mark: in another epoch, or behind the entries that it lost.
+// moveSink moves the sink to another mark: into another epoch, or behind the entries that it has lost.
 func (l *lane) moveSink(ctx context.Context, at, to Mark) error {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
@@ -151,8 +152,8 @@ func (l *lane) moveSink(ctx context.Context, at, to Mark) error {
 	return nil
 }
 
-// cutAgain cuts the batch with which a task sink goes on. The sink is moved only afterwards, so that a crash in between
-// does not lose the batch.
+// cutAgain cuts the batch from which a task sink that has lost its mark continues. The sink is moved to this batch by
+// the next round of agree, so a crash in between does not lose the batch.
 func (l *lane) cutAgain(ctx context.Context, s agreement, why string) error {
 	batch, err := l.batchOf(ctx, s.state.Confirmed)
 	if err != nil {
@@ -169,7 +170,7 @@ func (l *lane) cutAgain(ctx context.Context, s agreement, why string) error {
 	return nil
 }
 
-// batchOf returns the batch that a place is in, or the oldest batch if that one is no longer kept.
+// batchOf returns the batch that a place is in, or the oldest batch if that batch is no longer kept.
 func (l *lane) batchOf(ctx context.Context, p ledger.ID) (ledger.Batch, error) {
 	b, found, err := ledger.BatchUpTo(ctx, l.db, l.Name, p.Batch)
 	if err == nil && !found {
@@ -181,7 +182,7 @@ func (l *lane) batchOf(ctx context.Context, p ledger.ID) (ledger.Batch, error) {
 	return b, err
 }
 
-// beginEpoch begins an epoch. Its first batch brings what the sink may lack.
+// beginEpoch begins an epoch, whose first batch has the rows that the sink may lack.
 func (l *lane) beginEpoch(ctx context.Context, s agreement, why string) error {
 	if err := l.confirmTaken(ctx, s); err != nil {
 		return err
@@ -212,9 +213,9 @@ func (l *lane) beginEpoch(ctx context.Context, s agreement, why string) error {
 	return err
 }
 
-// reach sets how far back an epoch begins: an hour before the sink's last event, and for tasks not at all. If the log
-// does not know what the sink was given, the tasks of the last Redeliver that are not recorded as handed over are
-// handed over.
+// reach sets how far back the first batch of an epoch reaches: for events, an hour before the last event of the sink;
+// for tasks, only to rows that the sink was not given. If the ledger does not know what a task sink was given, the
+// batch has those tasks of the last Redeliver that are not recorded as handed over.
 func (l *lane) reach(ctx context.Context, s agreement, o *ledger.Opening) error {
 	place, since := s.mark.Last, s.state.Now.Add(-l.Redeliver)
 	switch {

@@ -45,16 +45,16 @@ ended as (
 ),` + sqlexpr.Tell + `ended` + sqlexpr.Told + `
 select (select count(*) from open) > (select count(*) from free)`
 
-// aside is a row that cannot be delivered, and why.
+// aside is a row that cannot be delivered, with the reason.
 type aside struct {
 	row    outbox.Row
-	due    time.Time // of its run; zero if that is not known
+	due    time.Time // the due time of its run; zero if it is not known
 	reason string
 }
 
-// setAside stores rows that cannot be delivered as dead letters, each with its reason, so that everything else goes on.
-// One statement stores all of them, and the log gets one line for each reason, up to a bound, because queues that take
-// nothing may have as many rows as sound ones. A run whose row is locked is ended later.
+// setAside stores rows that cannot be delivered as dead letters, each with its reason, and ends their runs, so that all
+// other rows go on. There may be thousands of such rows at once, so one statement stores all of them, and the log gets
+// one line for each reason, up to a bound. Runs whose rows are locked are ended later (endLater).
 func (l *lane) setAside(ctx context.Context, all []aside) error {
 	if len(all) == 0 {
 		return nil
@@ -89,8 +89,8 @@ func (l *lane) setAside(ctx context.Context, all []aside) error {
 	return nil
 }
 
-// mostReasons is how many reasons get a line in the log when many rows are set aside at once. All reasons are in
-// tactus.deadletters.
+// mostReasons is how many reasons get a line in the log when many rows are set aside at once. tactus.deadletters has
+// all.
 const mostReasons = 10
 
 func (l *lane) tellAside(references, reasons []string) {
@@ -101,7 +101,7 @@ func (l *lane) tellAside(references, reasons []string) {
 	told, rows := 0, 0
 	for i, reason := range reasons {
 		switch n := many[reason]; {
-		case n == 0: // it was told
+		case n == 0: // logged already
 			continue
 		case told == mostReasons:
 			l.log.Error("set aside", "sink", l.Name, "rows", len(reasons)-rows,
@@ -120,17 +120,17 @@ func (l *lane) tellAside(references, reasons []string) {
 // longestReason is how many bytes of a reason are kept.
 const longestReason = 4096
 
-// shortened returns the part of a reason that is kept, without bytes that PostgreSQL cannot store: a reason may quote
-// what somebody wrote.
+// shortened returns the part of a reason that is kept. Bytes that PostgreSQL cannot store are removed, since a reason
+// may quote a user's text.
 func shortened(reason string) string {
 	return postgres.Storable(reason[:min(len(reason), longestReason)])
 }
 
-// reference names a row among the dead letters of a sink.
+// reference returns the name of a row among the dead letters of a sink.
 func reference(row outbox.Row) string { return fmt.Sprintf("%s/%d", row.Aggregate, row.Version) }
 
-// passedOver selects the events whose runs are not to be handed over by them: the run has started or was set aside, or
-// it has a later event, by which somebody has put it back.
+// passedOver selects events by which their runs are not to be handed over: the run has started or was set aside, or
+// it has a later event because somebody has put it back.
 const passedOver = `
 select e.id, e.version from unnest((select @ids::uuid[]), (select @versions::bigint[])) e (id, version),
     lateral (
@@ -144,9 +144,10 @@ type event struct {
 	version int64
 }
 
-// wasAside returns the tasks of a chunk that were set aside or handed over when a relay read the chunk before, and died
-// before it had moved the sink or the confirmed place past them. A task that was set aside stays so even if it could be
-// delivered by now, because somebody may hand it over again. A chunk that is read for the first time has none.
+// wasAside returns the tasks of a chunk that an earlier relay has set aside or handed over, and died before it had
+// moved the sink or the confirmed place past them. A task that was set aside stays so even if it could be delivered by
+// now, because somebody may put it back, and it would be handed over twice. A chunk that is read for the first time has
+// no such tasks, and is not looked up.
 func (l *lane) wasAside(ctx context.Context, s agreement, b ledger.Batch, c chunk) (map[event]bool, error) {
 	if !l.Tasks || b.Number > s.state.Newest.Number {
 		return nil, nil

@@ -11,12 +11,12 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// bellWatch logs when somebody keeps the lock of a bell, which writers hold for the time of a commit. While a stranger,
-// or a transaction that was left open, keeps it, nobody can ring. Everything is then found by polling, which is slower
-// by a fraction of a second, and nothing else would show why.
+// bellWatch logs when a session keeps the lock of a bell. Writers hold this lock for the time of a commit. If a
+// transaction that was left open, or a stranger, keeps it, no writer can ring. All rows are then found by polling, a
+// fraction of a second later, and nothing but this log line would show why.
 type bellWatch struct {
 	log  *slog.Logger
-	held map[string]bool // by whom at the last look: process and transaction
+	held map[string]bool // the holders at the last look, by process and transaction
 	told bool
 }
 
@@ -26,7 +26,7 @@ where locktype = 'advisory' and granted and objsubid = 2
     and database = (select oid from pg_database where datname = current_database())
     and (classid::bigint, objid::bigint) in ((` + sqlexpr.ScheduleBellLock + `), (` + sqlexpr.RunBellLock + `))`
 
-// look compares the holders of the locks with those at the last look.
+// look compares the current holders of the locks with those at the last look, and logs a holder that is among both.
 func (w *bellWatch) look(ctx context.Context, q outbox.Querier) error {
 	rows, err := q.Query(ctx, bellHoldersSQL)
 	if err != nil {

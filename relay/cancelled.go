@@ -16,8 +16,8 @@ const cancelledRuns = `select run_id` + sqlexpr.Cancelled
 // undefinedTable is the SQLSTATE of a schema that is older than a table.
 const undefinedTable = "42P01"
 
-// cancelled returns the runs of a chunk that somebody has cancelled. A run that is cancelled after this look is handed
-// over, and its worker is told to revoke it.
+// cancelled returns the runs of a chunk that were cancelled. A run that is cancelled after this look is handed over,
+// and the workers are told to revoke it.
 func (l *lane) cancelled(ctx context.Context, runs givenRuns) (found map[domain.ID]bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()

@@ -8,7 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// claim tells the sink who its owner is to be. The owner can change only while the connections to the database are cut.
+// claim tells the sink for which owner it is filled from now on. The owner can only change while the connections to the
+// database are cut, so it is read once for each agreement.
 func (l *lane) claim(ctx context.Context) error {
 	sink, ok := l.Sink.(Claimer)
 	if !ok {
@@ -22,9 +23,10 @@ func (l *lane) claim(ctx context.Context) error {
 	return err
 }
 
-// readOwner reads who the owner is. While somebody has locked one of the two tables that say so, the installation is
-// the one that this lane has read before, if the database is still where it was then. What it was refused may have
-// changed since, by another relay of ours, and counts as not known: that matters only to a sink that has lost its mark.
+// readOwner reads the owner from two tables, which another session may have locked. While the table of the installation
+// is locked, readOwner returns the owner that this lane has read before, if the database is still on the same server
+// and timeline. While the table of the refusals is locked, the refusals count as not known, because another relay may
+// have changed them; this only matters for a sink that has lost its mark.
 func (l *lane) readOwner(ctx context.Context) (ledger.Owner, error) {
 	var owner ledger.Owner
 	err := l.readUnlocked(ctx, "tactus.installation", func(ctx context.Context) (err error) {
@@ -47,7 +49,7 @@ func (l *lane) readOwner(ctx context.Context) (ledger.Owner, error) {
 	return owner, err
 }
 
-// ownerBefore returns the owner that was read last, or the given error if the database was elsewhere then.
+// ownerBefore returns the owner that was read last, or err if the database has moved since.
 func (l *lane) ownerBefore(ctx context.Context, err error) (ledger.Owner, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
@@ -58,7 +60,7 @@ func (l *lane) ownerBefore(ctx context.Context, err error) (ledger.Owner, error)
 	return l.owner, nil
 }
 
-// readUnlocked reads a table, or returns an error that says who has locked it.
+// readUnlocked calls read, which reads a table. If the table is locked, it returns an error that says by whom.
 func (l *lane) readUnlocked(ctx context.Context, table string, read func(context.Context) error) error {
 	return l.beside.Read(ctx, table, func() error {
 		ctx, cancel := context.WithTimeout(ctx, l.patience)

@@ -11,14 +11,13 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// confirmAtOnce is confirm for the usual case that nobody has locked anything. Each row is written once, within its
-// page and without touching an index. The statement gives up, and changes nothing, when it would have to wait for a
-// lock. It finds runs by their whole key, which their events tell; the bounds repeat the due times for the planner
-// (dueBounds).
+// confirmAtOnce is confirm for the usual case that no row is locked. It writes each row once, within the row's
+// page and without touching an index. If it would have to wait for a lock, it gives up and changes nothing. It finds
+// runs by their whole key, which their events contain; the bounds repeat the due times for the planner (see dueBounds).
 //
-// In this statement and others, arrays are the result of a select, so that the planner cannot see their length.
-// Otherwise it would prefer to read all runs while they are less than fifty megabytes, or while it has no statistics of
-// them.
+// In this statement and others, each array is the result of a select, so that the planner cannot see its length. If it
+// could, it would prefer to scan the whole table of the runs as long as this has less than fifty megabytes or no
+// statistics.
 const confirmAtOnce = `
 with lazy as materialized (
     select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '10ms', true)
@@ -33,13 +32,15 @@ from lazy, unnest((select @ids::uuid[]), (select @dues::timestamptz[])) w (id, d
 where r.id = w.id and r.due_at = w.due_at and r.status = 'due'
     and r.due_at >= @first_due::timestamptz and r.due_at <= @last_due::timestamptz`
 
-// confirm finds runs by their ids, within the bounds of their due times, which need not be known. Each id is looked up
-// by a subquery of its own: the primary key includes the due time, so the planner does not know that an id is unique.
+// confirm finds runs by their ids, within the bounds of their due times; a due time need not be known. Each id is
+// looked up by a subquery of its own, because the primary key includes the due time, so the planner does not know that
+// an id is unique.
 //
-// The statement waits for nobody. A run whose row is locked is left out and returned, and the confirmed place stays
-// before it: the holder of the lock may roll back, so the lock tells nothing about the run. If the row of the sink is
-// locked, the next confirmation moves the confirmed place. The commit is not awaited: if a crash undoes it, the sink
-// still has its entries, and they are confirmed anew.
+// The statement waits for no lock. It leaves out and returns runs whose rows are locked, and the confirmed place stays
+// before the first of them: the transaction with the lock may roll back, so the lock does not show that the run has
+// started. If the row of the sink is locked, the next confirmation moves the confirmed place. The statement does not
+// wait until its commit is on disk. If a crash undoes the commit, the sink still has its entries, and they are
+// confirmed again.
 const confirm = `
 with lazy as materialized (select set_config('synchronous_commit', 'off', true)),
 handed as materialized (
@@ -82,11 +83,12 @@ type publishedChunk struct {
 	began time.Time
 }
 
-// mostConfirmed is how many runs of several chunks are confirmed at once. Nobody else can write to them meanwhile.
+// mostConfirmed is how many runs of several chunks are confirmed at once. While they are, no other transaction can
+// write to them.
 const mostConfirmed = 2 * chunkEntries
 
-// confirmAll confirms published chunks, in order, until there are no more. Chunks that have come meanwhile are
-// confirmed together.
+// confirmAll confirms published chunks, in order, until the channel is closed. Chunks that have arrived during a
+// confirmation are confirmed together.
 func (l *lane) confirmAll(ctx context.Context, at Mark, published <-chan publishedChunk) error {
 	again := time.NewTicker(lookEvery)
 	defer again.Stop()
@@ -126,9 +128,10 @@ type handedRun struct {
 	at  ID
 }
 
-// confirm records that the sink has reached a mark, and that the runs of chunks were handed over, with the runs that
-// were locked at an earlier attempt. It remembers those that are locked now. If the relay dies, the confirmed place is
-// before them: the next relay reads from there, and confirms what the sink has.
+// confirm records that the sink has reached a mark, and that the runs of chunks were handed over, together with the
+// runs that were locked at an earlier attempt. It keeps those that are locked now for the next attempt. If the relay
+// dies before that, the confirmed place lies before these runs, so the next relay reads them again, and confirms those
+// that the sink has.
 func (l *lane) confirm(ctx context.Context, at Mark, chunks []publishedChunk) error {
 	handed := l.locked
 	for _, c := range chunks {
@@ -146,7 +149,8 @@ func (l *lane) confirm(ctx context.Context, at Mark, chunks []publishedChunk) er
 	return err
 }
 
-// confirmRuns records that runs were handed over, up to a place, and returns those that are locked.
+// confirmRuns records that runs were handed over, and moves the confirmed place to last. It returns the runs that are
+// locked.
 func (l *lane) confirmRuns(
 	ctx context.Context, epoch string, handed []handedRun, last ID,
 ) (held []handedRun, err error) {

@@ -8,9 +8,9 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// confirmTaken confirms, before an epoch begins, the runs that the sink has taken without being confirmed: a relay may
-// have died in between, or their rows were locked. The epoch hands over whatever is still due, and would hand these
-// runs over twice. Batches that can no longer be read do not keep the epoch from beginning.
+// confirmTaken confirms, before an epoch begins, the runs that the sink has taken and that were not confirmed, because
+// a relay died in between or their rows were locked. The new epoch hands over every run that is still due, and without
+// this would hand these runs over twice. Batches that can no longer be read do not keep the epoch from beginning.
 func (l *lane) confirmTaken(ctx context.Context, s agreement) error {
 	last := s.mark.Last
 	if end := s.state.End(); end.Compare(last) < 0 {
@@ -39,7 +39,7 @@ func (l *lane) confirmTaken(ctx context.Context, s agreement) error {
 	return err
 }
 
-// confirmUpTo confirms what was handed over up to a place, and returns the runs that are locked.
+// confirmUpTo confirms the runs that were handed over up to a place, and returns those that are locked.
 func (l *lane) confirmUpTo(ctx context.Context, s agreement, last ID) (held []handedRun, err error) {
 	for number := max(s.state.Confirmed.Batch, s.state.Opened); number <= last.Batch; number++ {
 		b, found, err := ledger.BatchFrom(ctx, l.db, l.Name, number)

@@ -2,9 +2,10 @@
 //
 // # Words
 //
-// A route leads a topic to a sink. A batch is a numbered slice of the topic, cut for one sink; a message's [ID] is its
-// batch and its place there. A sink's [Mark] is the epoch that it is in and its last ID. An epoch is a life of the log:
-// on one server and timeline, in which the numbers of transactions mean something.
+// A route leads a topic to a sink. A batch is a numbered set of the topic's events, cut for one sink; the [ID] of a
+// message is the number of its batch and its row in it. The [Mark] of a sink is the epoch that the sink is in, and its
+// last ID. An epoch is a life of the log: a period on one server and timeline, in which the numbers of transactions can
+// be compared.
 //
 //	            ┌────────── the log and the sink disagree: reconcile ──────────┐
 //	            ▼                                                              │
@@ -17,25 +18,26 @@
 //
 // # What it promises
 //
-//   - A batch is committed, alone and flushed, before anything of it is published, and reads the same for ever. So what
-//     is published again has the same IDs and the same content, and nothing is published that a crash of Postgres could
-//     undo.
-//   - A sink compares before it appends. A relay that was stopped and resumed, or is one of several, appends nothing
-//     twice.
-//   - It resumes at the sink's own mark, in the middle of a batch too. An event sink that lost something is rewound to
-//     it.
-//   - Tasks are never rewound, and never repeated in a new epoch. A broker that lost some gets again those that are not
-//     known to have started, have not expired and are younger than [Route].Redeliver, under the same task ids: those
-//     behind its mark, or all of them when it has lost its mark too.
-//   - No other transaction delays a row, however long it is, and no relay holds anything that another one, or a writer,
-//     waits for: each transaction is one statement.
-//   - A row that cannot be encoded, or that a sink will never take, is set aside in tactus.deadletters, with the
-//     reason; in tactus.unlisted while somebody has locked that whole table. Its place stays empty and everything else
-//     goes on. A task that was set aside stays so, whatever is read again (TestSetAsideStaysAside), until somebody
-//     hands it over as something new; an event is published again by [Reopen].
-//   - A sink that is down holds up no other.
-//   - On a standby, and where the rows of a batch are gone, nothing is published, and the reason is told.
+//   - A batch is committed by a transaction of its own, and flushed to disk, before any of its rows is published, and
+//     reading it always returns the same rows. So an event that is published again has the same ID and the same
+//     content, and nothing is published that a crash of PostgreSQL could undo.
+//   - A sink compares its mark before it appends. So nothing is appended twice by a relay that was stopped and resumed,
+//     or by several relays at once.
+//   - A relay resumes at the sink's own mark, even in the middle of a batch. So a sink of events that has lost entries
+//     is rewound, and gets them again.
+//   - A sink of tasks is never rewound, and no task is repeated because of a new epoch. If a broker has lost tasks,
+//     those that are not known to have started, have not expired and are younger than [Route].Redeliver are handed over
+//     again, under the same task ids: the ones behind the sink's mark, or all of them if the mark was lost as well.
+//   - No other transaction delays a row, however long it runs. A relay holds no lock while it waits for its caller,
+//     since each of its transactions is one statement; so a stopped relay blocks neither another relay nor a writer.
+//   - A row that cannot be encoded, or that a sink will never take, is set aside in tactus.deadletters with the reason,
+//     or in tactus.unlisted while another session has locked the whole table of the dead letters. The place of the row
+//     stays empty, and all other rows go on. A task that was set aside stays so even if its batch is read again
+//     (TestSetAsideStaysAside), until somebody puts it back, which gives it a new event. An event that was set aside is
+//     published again by [Reopen].
+//   - A sink that is down delays no other sink.
+//   - On a standby, or if rows of a batch are gone, nothing is published, and the reason is logged.
 //
-// TestTwoRelays, TestRewind, TestEpochs, TestBrokerLosesTasks and the tests of faults show these; TestStandbyPromoted
-// and TestRestoredElsewhere do so when Postgres has really gone back.
+// TestTwoRelays, TestRewind, TestEpochs, TestBrokerLosesTasks and the tests of faults show this; TestStandbyPromoted
+// and TestRestoredElsewhere show it with a PostgreSQL that has really gone back.
 package relay

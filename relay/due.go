@@ -11,13 +11,13 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// The data of a run's event begins so, with an ID behind each, as tactus.run_due writes it.
+// The data of a run's event begins with these texts, each followed by its value, as tactus.run_due writes it.
 var ofSchedule, ofRun, dueAt = []byte(`{"schedule_id":"`), []byte(`","run_id":"`), []byte(`","due_at":"`)
 
 const idLength = 36
 
-// dueOf returns the due time of a run, which is part of its key, from its event. It is the zero time if the event does
-// not begin as our function writes it. Decoding the whole event would cost ten times as much.
+// dueOf returns the due time of a run, which is part of the run's key, from its event. It returns the zero time if the
+// event does not begin as tactus.run_due writes it. Decoding the whole event would cost ten times as much.
 func dueOf(row outbox.Row) time.Time {
 	rest, ok := bytes.CutPrefix(row.Data, ofSchedule)
 	if !ok || len(rest) < idLength {
@@ -37,7 +37,7 @@ func dueOf(row outbox.Row) time.Time {
 	return due
 }
 
-// givenRuns are the runs of a chunk that are for the sink: the rows of others have no data.
+// givenRuns are the runs of a chunk that may be for the sink. Rows of other runs have no data.
 type givenRuns struct {
 	ids      []domain.ID
 	versions []int64
@@ -54,10 +54,10 @@ func (c chunk) runs() (g givenRuns) {
 	return g
 }
 
-// dueBounds returns the earliest and the latest of some due times. Statements that find runs by their ids name these
-// bounds, too, so that the partitions of other months are left out where the statement is planned: somebody may have
-// locked one of them. A due time that is not known leaves out none. Without due times the bounds are now, since some
-// partition has to be looked at: that one is in use anyway.
+// dueBounds returns the earliest and the latest of some due times. Statements that find runs by their ids also demand
+// these bounds, so that the planner excludes the partitions of other months, one of which may be locked. If a due time
+// is not known (zero), the bounds exclude nothing. If there are no due times, both bounds are now: the statement has to
+// look at some partition, and the current one is in use anyway.
 func dueBounds(dues []time.Time) (first, last pgtype.Timestamptz) {
 	at := func(t time.Time) pgtype.Timestamptz { return pgtype.Timestamptz{Time: t, Valid: true} }
 	switch {

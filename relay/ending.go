@@ -13,15 +13,15 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// anyAside reports whether runs were set aside. endAside names every partition of the runs, any of which somebody may
-// have locked, and most sinks have none to end.
+// anyAside reports whether runs were set aside. It avoids running endAside for most sinks, which have no such
+// runs: endAside looks at every partition of the runs, any of which may be locked.
 const anyAside = `
 select exists (select from ` + sqlexpr.Letters + ` where source = @source and ` + standsForRun + `)`
 
-// standsForRun is true of dead letters that stand for runs.
+// standsForRun is true for dead letters of runs.
 const standsForRun = `reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0-9]{1,18}$'`
 
-// endAside ends runs that were set aside while somebody had locked them, and counts those that are locked still. A run
+// endAside ends runs whose rows were locked when they were set aside, and counts those that are still locked. A run
 // that was put back since has a later event, and is left alone.
 const endAside = `
 with aside as materialized (
@@ -46,8 +46,8 @@ ended as (
 ),` + sqlexpr.Tell + `ended` + sqlexpr.Told + `
 select (select count(*) from open) - (select count(*) from free)`
 
-// ending tells whether there may be runs that were set aside and have not been ended. A relay that has just begun does
-// not know what another one has left.
+// ending says whether there may be runs that were set aside and have not been ended. At the start of a relay there may
+// be some, left by another relay.
 type ending struct {
 	mu    sync.Mutex
 	over  bool
@@ -63,8 +63,8 @@ func (e *ending) ask() {
 
 const longestEnding = 16 * time.Second
 
-// endLater ends the runs that were locked when they were set aside. It tries again after growing pauses, and logs once
-// that it does.
+// endLater ends the runs that were locked when they were set aside. While some are still locked, it tries again after
+// growing pauses, and logs this once.
 func (l *lane) endLater(ctx context.Context) error {
 	e := &l.ending
 	e.mu.Lock()
@@ -86,7 +86,7 @@ func (l *lane) endLater(ctx context.Context) error {
 		sql = endAside
 		err = ask(sql, &locked)
 	}
-	if postgres.LockTimedOut(err) || l.beside.Blocks(sql, err) { // by a whole table: nothing else has to wait for that
+	if postgres.LockTimedOut(err) || l.beside.Blocks(sql, err) { // a whole table is locked
 		e.pause = min(max(2*e.pause, lookEvery), longestEnding)
 		e.again = time.Now().Add(e.pause)
 		return nil

@@ -14,13 +14,14 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// late is the age up to which a run's expiry counts from its event, because the beat has written the run just now.
+// late is the age of an event from which on its run counts as late. Up to this age a run's expiry counts from its
+// event, because the beat has written the run just now.
 const late = time.Second
 
-// renewExpiry answers from when the expires_seconds of runs count. A run that is handed over for the first time and
-// late, because the relay or its sink was away, counts from now, and its row says so before its message goes. All
-// others count from when they were handed over before. It waits for nobody: a run that somebody else writes to keeps
-// its expiry.
+// renewExpiry returns the instants from which the expires_seconds of runs count. For a run that is handed over for
+// the first time, and late because the relay or its sink was away, this is now, and the statement writes the new expiry
+// to the run's row before the message is sent. For all others it is the instant at which they were handed over before.
+// The statement waits for no lock: a run whose row is locked keeps its expiry.
 const renewExpiry = `
 with given as materialized (
     select * from unnest((select @ids::uuid[]), (select @seconds::bigint[])) g (id, seconds)
@@ -46,10 +47,10 @@ select r.id, r.expires_at - g.seconds * interval '1 second' from given g, latera
         and due_at between @first_due::timestamptz and @last_due::timestamptz limit 1) r
 where r.id not in (select id from renewed)`
 
-// longest is more seconds than any instant allows.
+// longest is a number of seconds that no instant can be moved by.
 const longest = 1e12
 
-// handOver notes in the rows of a chunk when their runs are handed over, where that is not when their events occurred.
+// handOver sets HandedOver in the rows of a chunk, unless it is the instant at which the event occurred.
 func (l *lane) handOver(ctx context.Context, b ledger.Batch, c chunk, wanted wanted) error {
 	var ids []domain.ID
 	var seconds []int64
@@ -88,16 +89,16 @@ func (l *lane) handOver(ctx context.Context, b ledger.Batch, c chunk, wanted wan
 	return nil
 }
 
-// expiresOf is what a run's event says of its expiry, in seconds; 0 when there is none, or it cannot be read.
+// expiresOf returns expires_seconds of a run's event; 0 if there is none, or it cannot be read.
 func expiresOf(row outbox.Row) int64 {
 	if !bytes.Contains(row.Data, []byte(`"expires_seconds"`)) {
-		return 0 // most have none, and need not be decoded for it
+		return 0 // most events have none: decoding them all would be expensive
 	}
 	var task struct {
 		ExpiresSeconds int64 `json:"expires_seconds"`
 	}
 	if json.Unmarshal(row.Data, &task) != nil {
-		return 0 // it is set aside when it is encoded
+		return 0 // the event is set aside when it is encoded
 	}
 	return task.ExpiresSeconds
 }

@@ -10,21 +10,21 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// forwarded is a sink over a publisher.
+// forwarded is a sink that publishes by a Watermill publisher.
 type forwarded struct {
 	publisher   message.Publisher
 	db          *pgxpool.Pool
 	name, topic string
 }
 
-// Forward makes a sink of any Watermill publisher: for Kafka, NATS and whatever else there is. A publisher cannot say
-// what it holds, so the sink's mark is kept in Postgres under its name, and what was published just before a crash is
-// published again: at least once, in order. The publisher stays the caller's. Package relay/cloudevents has the encoder
-// of events.
+// Forward makes a sink of any Watermill publisher, for example one for Kafka or NATS. A publisher cannot say what it
+// has published, so the sink keeps its mark in PostgreSQL, under its name. What was published just before a crash may
+// be published again: the sink delivers at least once, in order. The caller closes the publisher. Package
+// relay/cloudevents has the encoder of events.
 //
-// The program tactus does not use it: its own sinks are scripts in Redis, which compare before they append and so
-// publish once. It is for whoever imports this package to carry the log to another broker, and is held to the same
-// suite as every sink (package relay/sinktest).
+// The program tactus does not use Forward: its own sinks are scripts in Redis, which compare the mark and append in one
+// step, and so publish once. Forward is for programs that import this package to carry the log to another broker. It
+// passes the same conformance suite as every sink (package relay/sinktest).
 func Forward(publisher message.Publisher, db *pgxpool.Pool, name, topic string) (Sink, error) {
 	if publisher == nil || db == nil || name == "" || topic == "" {
 		return nil, errors.New("forward: want a publisher, a pool, the name of the sink and a topic")
@@ -46,7 +46,8 @@ func (f *forwarded) Mark(ctx context.Context) (m Mark, err error) {
 	return m, nil
 }
 
-// Append implements Sink. When another relay was faster all the same, both have published.
+// Append implements Sink. It cannot compare and publish in one step: if another relay publishes between the two, both
+// have published.
 func (f *forwarded) Append(ctx context.Context, at Mark, entries []Entry) (Mark, error) {
 	real, err := f.Mark(ctx)
 	if err != nil {

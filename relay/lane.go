@@ -24,22 +24,23 @@ type lane struct {
 	bell     chan struct{}
 	traces   Traces // nil when nothing is recorded
 	tally    tally
-	epoch    string // that it and the sink have agreed on
-	stopped  bool   // Postgres says that the sink cannot be served
+	epoch    string // the epoch of the last agreement
+	stopped  bool   // the ledger says that the sink cannot be served
 
-	owner    ledger.Owner // of the sink, as it was last claimed
+	owner    ledger.Owner // the owner for which the sink was last claimed
 	moves    moves
 	ending   ending
-	handedTo ID          // behind the last run that was handed over in this life; for who confirms
-	locked   []handedRun // runs that the sink has, and that were locked when they were to be confirmed; the same
+	handedTo ID          // the last place that was handed over since the last agreement; used by confirmAll only
+	locked   []handedRun // runs that the sink has and whose rows were locked when last confirmed; used by confirmAll only
 }
 
 const (
 	firstPause   = 50 * time.Millisecond
 	longestPause = time.Second
-	// mostClashes is how many clashes with other transactions in a row are not yet reported as the sink's trouble.
+	// mostClashes is how many clashes with other transactions in a row are not yet reported as a failure of the sink.
 	mostClashes = 20
-	// mostMoves is how often in a row the sink may be moved, without a message in between, before that is a warning.
+	// mostMoves is how often in a row other relays may move the sink, without a message of this one in between, before
+	// this is logged as a warning.
 	mostMoves = 3
 	// readAhead is how many chunks are read at most while one is published.
 	readAhead = 2
@@ -47,7 +48,7 @@ const (
 	confirmBehind = 2
 )
 
-// run carries rows to the sink until ctx ends. Whenever something fails, it makes log and sink agree anew and goes on.
+// run carries rows to the sink until ctx ends. After each failure it agrees with the ledger and the sink again.
 func (l *lane) run(ctx context.Context) {
 	clashes := 0 // in a row
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
@@ -62,7 +63,7 @@ func (l *lane) run(ctx context.Context) {
 		switch clashes++; {
 		case errors.Is(err, errMoved):
 			l.tellMoved(ctx, clashes)
-		case postgres.Clashes(err) && clashes <= mostClashes: // the next one may not
+		case postgres.Clashes(err) && clashes <= mostClashes: // the next attempt may succeed
 			pause = firstPause
 		default:
 			l.fail(ctx, err)
@@ -75,8 +76,8 @@ func (l *lane) run(ctx context.Context) {
 	}
 }
 
-// tellMoved logs that the sink was moved, at first and then with growing pauses. Nobody has to act when one relay is
-// faster than another, or when a sink has lost something once.
+// tellMoved logs that the sink was moved: the first time, and then after growing pauses. It is not a warning at first,
+// since nobody has to act if one relay is faster than another, or if a sink has lost entries once.
 func (l *lane) tellMoved(ctx context.Context, inRow int) {
 	times, tell := l.moves.note(time.Now())
 	if !tell {
@@ -89,9 +90,9 @@ func (l *lane) tellMoved(ctx context.Context, inRow int) {
 	l.log.Log(ctx, level, "sink was moved", "sink", l.Name, "err", errMoved, "times", times)
 }
 
-// live makes log and sink agree, and then reads, publishes and confirms side by side until one of them fails. What the
-// sink has taken is confirmed even when publishing fails afterwards, because whatever is not confirmed is handed over
-// again if the sink loses it.
+// live agrees with the ledger and the sink, and then reads, publishes and confirms concurrently until one of them
+// fails. Entries that the sink has taken are confirmed even if publishing fails afterwards: if the sink lost its data,
+// tasks that were taken and not confirmed would be handed over although they may have started.
 func (l *lane) live(ctx context.Context) error {
 	s, err := l.agree(ctx)
 	if err != nil {
@@ -99,7 +100,7 @@ func (l *lane) live(ctx context.Context) error {
 	}
 	l.tally.begins(s.mark)
 	l.epoch, l.stopped = s.state.Epoch, s.state.Stopped != ""
-	l.handedTo, l.locked = s.readAfter, nil // what was locked is read again
+	l.handedTo, l.locked = s.readAfter, nil // locked runs are read again
 	group, living := errgroup.WithContext(ctx)
 	chunks, published := make(chan chunk, readAhead), make(chan publishedChunk, confirmBehind)
 	group.Go(func() error { return l.read(living, s, chunks) })
@@ -111,7 +112,7 @@ func (l *lane) live(ctx context.Context) error {
 	return group.Wait()
 }
 
-// fail logs a failure, once for each new trouble and then with growing pauses, and finds out since when rows wait to be
+// fail logs a failure, each distinct one at once and then after growing pauses, and measures since when rows wait to be
 // published.
 func (l *lane) fail(ctx context.Context, err error) {
 	err = tablelocks.Explain(ctx, l.db, err)
@@ -131,7 +132,7 @@ func (l *lane) fail(ctx context.Context, err error) {
 	}
 }
 
-// stop records that the sink cannot be served, so that it can be forgotten without waiting.
+// stop records why the sink cannot be served, so that an operator can forget the sink at once.
 func (l *lane) stop(ctx context.Context, why error) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
@@ -152,8 +153,8 @@ func (l *lane) served(ctx context.Context) error {
 	return err
 }
 
-// measure finds out since when rows wait to be published. It asks even when that is known and cannot have changed,
-// because the metrics also tell whether PostgreSQL answers.
+// measure finds out since when rows wait to be published. It asks PostgreSQL even if the answer cannot have changed,
+// because the metrics also say whether PostgreSQL answers.
 func (l *lane) measure(ctx context.Context) error {
 	now := l.tally.get()
 	ctx, cancel := context.WithTimeout(ctx, l.patience)

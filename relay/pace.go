@@ -2,12 +2,12 @@ package relay
 
 import "time"
 
-// pace says when to look at the log again after nothing new was found: soon while there is traffic, rarely at rest. It
-// is needed beside the bell, because one ring may stand for several commits, and callers' own transactions need not
-// ring.
+// pace says when to look at the log again after nothing new was found: soon while there is traffic, rarely at rest. The
+// bell does not make it superfluous, because one ring may stand for several commits, and transactions of callers need
+// not ring.
 type pace struct {
-	step    int       // how many of the steps have been taken since traffic
-	traffic time.Time // when there was any
+	step    int       // how many of the steps were taken since the last traffic
+	traffic time.Time // when there last was traffic
 }
 
 var steps = []time.Duration{2, 5, 10, 25, 50} // milliseconds

@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// lookEvery is how often a sink is asked for its mark while there is nothing to append, since it may have lost entries.
+// lookEvery is how often the relay asks for the sink's mark while there is nothing to append, since the sink may have
+// lost entries.
 const lookEvery = time.Second
 
-// errMoved means that the sink's mark is not where this relay has brought it: another relay was faster, or the sink has
-// lost entries.
+// errMoved means that the sink's mark is not the one to which this relay has moved it: another relay was faster, or the
+// sink has lost entries.
 var errMoved = errors.New("the sink is not where this relay has brought it: another relay is at work, or it has lost something")
 
 // publish appends chunks in order as they are read, and passes them on to be confirmed.
@@ -45,7 +46,7 @@ func (l *lane) publish(ctx context.Context, s agreement, chunks <-chan chunk, pu
 	}
 }
 
-// lookAgain finds out whether the agreement still holds.
+// lookAgain returns errMoved if the agreement no longer holds.
 func (l *lane) lookAgain(ctx context.Context, before agreement, at Mark) error {
 	s, v, err := l.look(ctx)
 	if err == nil && (v.do != resume || s.mark != at || s.state.Epoch != before.state.Epoch) {
@@ -90,7 +91,7 @@ func (l *lane) tell(level slog.Level, events int64, took time.Duration) {
 		took.Round(10*time.Microsecond), "last", l.tally.get().Mark.Last.String())
 }
 
-// deliver appends a chunk, except the entries that the sink has already.
+// deliver appends a chunk, without the entries that the sink has already, and passes it on to be confirmed.
 func (l *lane) deliver(ctx context.Context, at Mark, c chunk, published chan<- publishedChunk) (Mark, error) {
 	began, before := time.Now(), at.Last
 	at, err := l.appendAll(ctx, at, c)
@@ -133,7 +134,7 @@ func (l *lane) append(ctx context.Context, at Mark, entries []Entry) (Mark, erro
 	return l.Sink.Append(ctx, at, entries)
 }
 
-// behind returns the entries behind an ID.
+// behind returns the entries with greater IDs than last.
 func behind(entries []Entry, last ID) []Entry {
 	n, _ := slices.BinarySearchFunc(entries, last, func(e Entry, id ID) int {
 		if e.ID.Compare(id) <= 0 {
@@ -144,7 +145,8 @@ func behind(entries []Entry, last ID) []Entry {
 	return entries[n:]
 }
 
-// advanced returns nil if the sink's mark is within the chunk, because another relay has appended a part of it.
+// advanced returns nil if another relay has appended a part of the chunk, so that the sink's mark is within it;
+// otherwise errMoved.
 func advanced(at, real Mark, c chunk) error {
 	end := c.entries[len(c.entries)-1].ID
 	if real.Epoch != at.Epoch || real.Last.Compare(at.Last) <= 0 || real.Last.Compare(end) > 0 {

@@ -14,11 +14,11 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// chunk is a number of entries of one batch that are appended together.
+// chunk is a group of entries of one batch that are appended together.
 type chunk struct {
 	entries []Entry
-	rows    []outbox.Row // of the entries; without their data
-	dues    []time.Time  // of the runs of the rows; zero where the data does not tell
+	rows    []outbox.Row // of the entries; their data is dropped once encoded
+	dues    []time.Time  // the due times of the rows' runs; zero where not known
 	size    int
 }
 
@@ -27,7 +27,7 @@ const (
 	chunkBytes   = 4 << 20
 )
 
-// errRowsGone stops a sink, because what was published could not be published again.
+// errRowsGone stops a sink: rows of a batch are gone, so the batch could not be published again as it was.
 var errRowsGone = errors.New("a batch does not have the rows any more that it was cut with: nothing is published until somebody finds out why")
 
 // read cuts batches and reads their rows, ahead of publishing.
@@ -44,7 +44,7 @@ func (l *lane) read(ctx context.Context, s agreement, out chan<- chunk) error {
 			return err
 		}
 		if b.Epoch != s.state.Epoch {
-			return errMoved // another relay has begun one; this reader cannot read its batches
+			return errMoved // another relay has begun an epoch, whose batches this reader cannot read
 		}
 		l.tally.cut()
 		if b.Number <= s.state.Newest.Number {
@@ -55,10 +55,11 @@ func (l *lane) read(ctx context.Context, s agreement, out chan<- chunk) error {
 	}
 }
 
-// announcement is the place of the message that begins an epoch; rows have places from 1.
+// announcement, as a place in the first batch of an epoch, is before the message that announces the epoch. Place 0 is
+// behind this message, and rows have places from 1.
 const announcement = -1
 
-// resumed returns the batch that a sink is in, and the place in it behind which to go on.
+// resumed returns the batch that a sink is in, and the place in it behind which to continue.
 func (l *lane) resumed(ctx context.Context, s agreement) (b ledger.Batch, place int64, err error) {
 	number, place := s.readAfter.Batch, s.readAfter.Seq
 	if number < s.state.Opened {
@@ -84,10 +85,10 @@ func (l *lane) recount(ctx context.Context, r *ledger.Reader, b ledger.Batch) er
 	return err
 }
 
-// emptyAfter is how long there may be nothing new before an empty batch moves the cursor on.
+// emptyAfter is how long there may be nothing new before a batch without rows is cut, which moves the cursor on.
 const emptyAfter = 10 * time.Minute
 
-// next waits for the batch after another.
+// next cuts the batch that follows after, and waits for rows if there are none.
 func (l *lane) next(ctx context.Context, r *ledger.Reader, after ledger.Batch, p *pace) (ledger.Batch, error) {
 	for waiting := time.Now(); ; {
 		b, cut, err := r.Next(ctx, after, time.Since(waiting) > emptyAfter)
@@ -112,7 +113,7 @@ func (l *lane) next(ctx context.Context, r *ledger.Reader, after ledger.Batch, p
 	}
 }
 
-// readBatch sends what a batch has behind a place.
+// readBatch reads the rows of a batch behind a place, and sends them in chunks.
 func (l *lane) readBatch(ctx context.Context, s agreement, b ledger.Batch, place int64, out chan<- chunk) error {
 	if none, err := l.hasNoneFor(ctx, s, b, place); err != nil || none {
 		return cmp.Or(err, l.passOver(ctx, s, b, out))
@@ -143,7 +144,7 @@ func (l *lane) readBatch(ctx context.Context, s agreement, b ledger.Batch, place
 	return l.send(ctx, s, b, c, out)
 }
 
-// hasNoneFor reports whether a batch is known, without being read, to have nothing for the sink behind a place.
+// hasNoneFor reports whether a batch, as an index shows, has no rows for the sink, so that it need not be read.
 func (l *lane) hasNoneFor(ctx context.Context, s agreement, b ledger.Batch, place int64) (bool, error) {
 	if l.Only == "" || b.Kind != ledger.NextBatch || place == announcement || place >= b.Rows {
 		return false, nil
@@ -152,14 +153,14 @@ func (l *lane) hasNoneFor(ctx context.Context, s agreement, b ledger.Batch, plac
 	return !any, err
 }
 
-// passOver sends only the end of a batch, with nothing to publish.
+// passOver sends a chunk that only moves the sink to the end of a batch.
 func (l *lane) passOver(ctx context.Context, s agreement, b ledger.Batch, out chan<- chunk) error {
 	c := room(1)
 	c.addRow(ID{Batch: b.Number, Seq: b.Rows}, outbox.Row{At: b.CommittedAt})
 	return l.send(ctx, s, b, c, out)
 }
 
-// announce puts the message that announces an epoch first.
+// announce adds the message that announces an epoch to a chunk, as its first entry.
 func (l *lane) announce(b ledger.Batch, c *chunk) error {
 	if l.Announce == nil || b.Kind != ledger.EpochBatch {
 		return nil
@@ -173,7 +174,7 @@ func (l *lane) announce(b ledger.Batch, c *chunk) error {
 	return nil
 }
 
-// room returns an empty chunk with room for so many rows, or for as many as a chunk takes.
+// room returns an empty chunk with room for the given number of rows, but at most for chunkEntries.
 func room(rows int64) chunk {
 	n := min(max(rows, 0), chunkEntries)
 	return chunk{entries: make([]Entry, 0, n), rows: make([]outbox.Row, 0, n), dues: make([]time.Time, 0, n)}
@@ -232,7 +233,7 @@ func (l *lane) encode(ctx context.Context, s agreement, b ledger.Batch, c chunk)
 			unfit = append(unfit, aside{row, c.dues[i], err.Error()})
 		}
 		if m != nil && l.Tasks && b.Kind == ledger.AgainBatch && wanted.sent(row) {
-			again.addRun(row) // it comes by an event of its own, which counts it
+			again.addRun(row) // it is handed over by a new event, which counts as redelivery
 			continue
 		}
 		c.entries[i].Message = m
@@ -245,12 +246,13 @@ func (l *lane) encode(ctx context.Context, s agreement, b ledger.Batch, c chunk)
 		return err
 	}
 	if len(again.ids) > 0 {
-		_, err = l.handAgain(ctx, again, *b.Since) // batches of this kind have one
+		_, err = l.handAgain(ctx, again, *b.Since) // batches of kind again have a Since
 	}
 	return err
 }
 
-// foreign takes out of a chunk the messages whose destination belongs to somebody else.
+// foreign removes from a chunk the messages whose destination belongs to somebody else, and returns their rows to be
+// set aside.
 func (l *lane) foreign(ctx context.Context, c chunk) (unfit []aside, err error) {
 	if l.Foreign == nil {
 		return nil, nil

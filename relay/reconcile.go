@@ -2,7 +2,7 @@ package relay
 
 import "github.com/tactus-dev/tactus/relay/ledger"
 
-// verdict is what is to be done about a sink before anything is appended to it.
+// verdict says what is to be done before anything is appended to a sink.
 type verdict struct {
 	do  deed
 	why string // of refuse, beginEpoch and cutAgain, for the log
@@ -12,27 +12,27 @@ type verdict struct {
 type deed int
 
 const (
-	refuse     deed = iota // nothing can be done here
-	beginEpoch             // the numbers of batches have lost their meaning to the sink
-	cutAgain               // cut a batch of what a sink of tasks may have lost with its mark
-	regain                 // hand over again what a sink of tasks has lost behind its mark
-	moveSink               // have the sink go on in this epoch, or behind what it lost
-	resume                 // append behind its mark
+	refuse     deed = iota // nothing can be published
+	beginEpoch             // begin an epoch: batch numbers have lost their meaning for the sink
+	cutAgain               // cut a batch of the tasks that a sink may have lost together with its mark
+	regain                 // hand over again the tasks that a sink has lost behind its mark
+	moveSink               // move the sink into this epoch, or behind what it has lost
+	resume                 // append behind the sink's mark
 )
 
-// reconcile compares the ledger's state of a sink (l) with the mark that the sink itself has (m), and returns what to
-// do. The caller does it and asks again, until the verdict is resume:
+// reconcile compares the ledger's state of a sink (l) with the sink's own mark (m), and returns what to do. The caller
+// does it, and calls reconcile again, until the verdict is resume:
 //
 //	   ┌── beginEpoch, cutAgain, regain, moveSink ──┐
 //	   ▼                                            │
 //	look ──▶ reconcile ─────────────────────────────┴──▶ resume: read and append, until an append is refused
 //
-// The invariant of resume: the log and the sink are in the same epoch, and the sink has exactly the entries up to its
-// mark. So what is read next is what the sink lacks, and the append names a mark that is really the sink's. Without it,
-// a sink that was restored from an old copy would have a hole that nobody can fill, and a database that was put back
-// would give the IDs of entries that consumers have to other events.
+// Invariant of resume: the ledger and the sink are in the same epoch, and the sink has exactly the entries up to its
+// mark. So the next rows that are read are those that the sink lacks, and the next append names the sink's real mark.
+// Without this invariant, a sink that was restored from an old copy would have a gap for good, and a database that was
+// put back would give IDs that consumers have already seen to other events.
 //
-// The order of the cases matters: whether numbers of transactions mean anything comes before whatever compares places.
+// The order of the cases matters: places can only be compared after it is known that transaction numbers can be.
 func reconcile(l ledger.State, m Mark, tasks bool) verdict {
 	switch {
 	case l.Standby:
@@ -54,18 +54,18 @@ func reconcile(l ledger.State, m Mark, tasks bool) verdict {
 	}
 }
 
-// ahead reports whether a sink has more than the log knows to have given.
+// ahead reports whether a sink has more than the ledger's batches.
 func ahead(l ledger.State, m Mark) bool { return m.Last.Compare(l.End()) > 0 }
 
-// stray reports whether a sink is at a place that only this epoch can have brought it to, but is not in this epoch.
+// stray reports whether a sink is at a place that exists only since the ledger's epoch began, but is in another epoch.
 func stray(l ledger.State, m Mark) bool {
 	return m.Epoch != "" && m.Epoch != l.Epoch && m.Last.Compare(opening(l)) >= 0
 }
 
-// opening returns the place before the first entry of the epoch; only its announcement stands there.
+// opening returns the place of the epoch's announcement, which is before the first row of the epoch.
 func opening(l ledger.State) ID { return ID{Batch: l.Opened, Seq: 0} }
 
-// reconcileEvents rewinds to the sink's mark: what comes behind it is published, for the first time or again.
+// reconcileEvents rewinds to the sink's mark: entries behind it are published, for the first time or again.
 func reconcileEvents(l ledger.State, m Mark) verdict {
 	switch {
 	case m.Epoch != l.Epoch && m.Last.Compare(l.After) < 0:
@@ -78,9 +78,9 @@ func reconcileEvents(l ledger.State, m Mark) verdict {
 	return verdict{do: resume}
 }
 
-// reconcileTasks never rewinds, because a worker may have taken a task that the sink no longer has. A sink that lost
-// tasks goes on behind the last confirmed one. What it lost came after its mark; without a mark, everything that is
-// young enough may be lost.
+// reconcileTasks never rewinds, because a worker may have taken a task that the sink no longer has. A sink that has
+// lost tasks continues behind the last confirmed task. The lost tasks are those behind its mark; if the mark is lost as
+// well, every task that is young enough may be lost.
 func reconcileTasks(l ledger.State, m Mark) verdict {
 	switch {
 	case lost(l, m) && l.Again > 0:
@@ -108,13 +108,13 @@ func lost(l ledger.State, m Mark) bool {
 }
 
 // readAfter returns the place behind which reading resumes. Tasks are read from the last confirmed one on: those that
-// the sink has taken since are confirmed, the rest is appended.
+// the sink has taken since are only confirmed, the others are appended.
 func readAfter(l ledger.State, m Mark, tasks bool) ID {
 	switch {
 	case !tasks:
 		return m.Last
 	case l.Again > 0 && m.Last.Compare(ID{Batch: l.Again, Seq: 0}) >= 0:
-		return ID{Batch: l.Again, Seq: 0} // what came before was passed over
+		return ID{Batch: l.Again, Seq: 0} // tasks before it were passed over
 	}
 	return l.Confirmed
 }

@@ -12,10 +12,11 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// handAgain writes another event for each run that is not known to have started, unless that was done before, in which
-// case the version of the lost event is no longer the run's. A run whose row is locked is being written to, and so has
-// been heard of: it is left out. The age of a run counts from its firing, not from a later event that handed it over
-// again; otherwise a broker that loses its data again and again would be given everything it ever lost.
+// handAgain writes another event for each run that is not known to have started. If this was done before, the
+// version of the lost event is no longer the run's version, and the run is left out. A run whose row is locked is left
+// out as well: somebody writes to it, so it has been heard of. The age of a run counts from its firing, and not from a
+// later event that handed it over again; otherwise a broker that loses its data again and again would be given
+// everything that it ever lost.
 const handAgain = `
 with lost as (
     update tactus.runs r set status = 'due', sent_at = null, redelivered = r.redelivered + 1
@@ -41,10 +42,10 @@ event as (
 )
 select count(*) from event`
 
-// regain makes a task sink go on that has less than it is known to have taken. Nothing at or below its mark is missing,
-// because one script writes both the tasks and the mark. Each task behind the mark gets another event if it is not
-// known to have started, has not expired and is young enough; by that event it is handed over once more, and counted.
-// Then the sink is moved behind all of them.
+// regain lets a task sink continue that has less than it is known to have taken. No task up to the sink's mark is
+// missing, because one script writes both the tasks and the mark. Each task behind the mark that is not known to have
+// started, has not expired and is young enough gets another event, by which it is handed over once more, and counted.
+// Then regain moves the sink to the last confirmed place, behind all lost tasks.
 func (l *lane) regain(ctx context.Context, s agreement) error {
 	var again int64
 	var page lostPage
@@ -84,12 +85,12 @@ func (l *lane) takes(row outbox.Row, epoch string) bool {
 	return err == nil && m != nil
 }
 
-// lostPage is a number of lost rows.
+// lostPage is a group of lost runs that get new events by one statement.
 type lostPage struct {
 	ids                 []domain.ID
 	versions, positions []int64
 	dues                []time.Time
-	size                int // bytes of their data, which are copied
+	size                int // bytes of their data, which the new events copy
 }
 
 func (p *lostPage) full() bool { return len(p.ids) >= chunkEntries || p.size >= chunkBytes }
@@ -118,7 +119,7 @@ func (l *lane) handAgain(ctx context.Context, p lostPage, since time.Time) (n in
 	return n, nil
 }
 
-// between yields the rows behind one place, up to another.
+// between yields the rows behind the place after, up to the place last.
 func (l *lane) between(ctx context.Context, r *ledger.Reader, after, last ID) func(func(outbox.Row, error) bool) {
 	return func(yield func(outbox.Row, error) bool) {
 		for number := after.Batch; number <= last.Batch; number++ {

@@ -13,12 +13,12 @@ import (
 	"github.com/tactus-dev/tactus/internal/tablelocks"
 )
 
-// Config configures a Relay. The zero value has defaults.
+// Config configures a Relay. A zero field means its default.
 type Config struct {
-	Log      *slog.Logger  // nothing is told when nil
-	Patience time.Duration // how long a statement, or a call of a sink, may take until it has failed; 30 s unless set
-	Traces   Traces        // where what is done is recorded; nil for nowhere
-	Keep     time.Duration // how long batches and run events are kept that every sink has; 7 days unless set
+	Log      *slog.Logger  // nil: nothing is logged
+	Patience time.Duration // how long a statement, or a call of a sink, may take before it fails; default 30 s
+	Traces   Traces        // records traces of what the relay does; nil for none
+	Keep     time.Duration // how long batches and run events are kept after every sink has them; default 7 days
 }
 
 const (
@@ -26,7 +26,7 @@ const (
 	defaultKeep     = 7 * 24 * time.Hour
 )
 
-// Relay carries rows along its routes. Each route has a loop of its own, so that a sink which is down delays no other.
+// Relay carries rows along its routes. Each route has a loop of its own, so a sink that is down delays no other.
 type Relay struct {
 	db    *pgxpool.Pool
 	cfg   Config
@@ -34,7 +34,7 @@ type Relay struct {
 	clock slowclock.Clock
 }
 
-// New returns a relay over a pool, which the caller closes.
+// New returns a relay that uses a pool, which the caller closes.
 func New(db *pgxpool.Pool, routes []Route, cfg Config) (*Relay, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -69,7 +69,7 @@ func New(db *pgxpool.Pool, routes []Route, cfg Config) (*Relay, error) {
 	return r, nil
 }
 
-// Run carries rows until ctx ends.
+// Run carries rows until ctx ends. Failures are logged, and tried again.
 func (r *Relay) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, l := range r.lanes {
@@ -87,12 +87,12 @@ func (r *Relay) Wake(topic string) {
 		}
 		select {
 		case l.bell <- struct{}{}:
-		default: // it is awake
+		default: // it will look anyway
 		}
 	}
 }
 
-// Stats returns how each sink is served.
+// Stats returns the figures of each sink.
 func (r *Relay) Stats() []Stats {
 	all := make([]Stats, len(r.lanes))
 	for i, l := range r.lanes {

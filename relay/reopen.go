@@ -16,8 +16,8 @@ import (
 )
 
 // Reopen begins a new epoch of an event sink, in which every row from a position on is published again, and deletes
-// dead letters of the sink, in one transaction. In the new epoch the events that had been set aside come in their
-// places, before what came after them. Reopen publishes nothing itself: a relay finds the epoch, as it finds one that
+// dead letters of the sink, in one transaction. In the new epoch, the events that had been set aside are published in
+// their order among the others. Reopen publishes nothing itself: a relay finds the new epoch, as it finds one that
 // another relay has begun.
 func Reopen(ctx context.Context, db *pgxpool.Pool, route Route, from int64, letters []int64) error {
 	if err := route.check(); err != nil {
@@ -45,8 +45,8 @@ func Reopen(ctx context.Context, db *pgxpool.Pool, route Route, from int64, lett
 	return fmt.Errorf("reopen %s: %w", route.Name, errNoAgreement)
 }
 
-// reopenPatience is long because, while many changes come, a relay keeps cutting batches with the number that the epoch
-// needs. The pauses between attempts are random, so that they do not keep step with the batches.
+// reopenPatience is long because a busy relay keeps cutting batches with the very number that the new epoch was to
+// have. The pauses between attempts are random, so that they do not fall into step with the batches.
 const reopenPatience = 30 * time.Second
 
 func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, error) {
@@ -79,8 +79,8 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 	})
 }
 
-// owed returns the position from which on the epoch still has to publish older rows again, or 0 if it has done so. The
-// duty passes to an epoch that follows.
+// owed returns the position from which on the current epoch was to publish older rows again, if it has not yet
+// published them all; otherwise 0. An epoch that follows has to publish them instead.
 func (l *lane) owed(ctx context.Context, s agreement) (int64, error) {
 	b, found, err := ledger.BatchUpTo(ctx, l.db, l.Name, s.state.Opened)
 	if err != nil || !found || b.Number != s.state.Opened || b.From == nil {
@@ -98,5 +98,5 @@ func (l *lane) owed(ctx context.Context, s agreement) (int64, error) {
 	return 0, nil
 }
 
-// errNotServed means that a relay must make the sink and the log agree first.
+// errNotServed means that a relay has to reconcile the sink with the ledger first.
 var errNotServed = errors.New("the sink and the log do not agree; let a relay run, then try again")

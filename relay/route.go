@@ -13,32 +13,33 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Route is the way of a topic to a sink.
+// Route leads the events of a topic to a sink.
 type Route struct {
-	Name  string // of the sink; it must be the same each time: what Postgres knows of the sink is kept under it
+	Name  string // of the sink. It must not change: PostgreSQL keeps the state of the sink under this name
 	Topic string // outbox.Schedules, outbox.Runs, or sqlexpr.Happenings
 	Sink  Sink
-	To    string // where that is, for the log
+	To    string // the address of the sink, for log messages
 
 	// Encode returns the message of a row, or nil if the row is not for this sink. An error sets the row aside.
 	Encode func(row outbox.Row, epoch string) (*message.Message, error)
 
-	// Foreign returns which messages must not be published because their destination belongs to somebody else: the
-	// reasons, by the messages' indexes. runs has the run of each message. Foreign may be nil.
+	// Foreign returns the messages that must not be published because their destination belongs to somebody else: the
+	// reasons, by the index of the message. runs has the run of each message. Foreign may be nil.
 	Foreign func(ctx context.Context, runs []domain.ID, messages []*message.Message) (map[int]string, error)
 
-	// Only is an SQL condition that holds for the rows of the topic that may be for this sink; empty if every row may
-	// be. The relay does not read the data of other rows, and reads nothing of batches that have only such rows.
+	// Only is an SQL condition that every row for this sink meets; empty if any row may be for it. The relay does not
+	// read the data of other rows, and does not read batches that have only other rows.
 	Only string
 
-	// Announce returns the message that begins every epoch but the first. It is nil for a sink that need not be told.
+	// Announce returns the message that announces an epoch; the first epoch of a sink is not announced. Announce is nil
+	// for a sink without announcements.
 	Announce func(epoch string, at time.Time) (*message.Message, error)
 
-	// Trim removes entries before an ID that nobody needs any more. It is nil for a sink that keeps nothing.
+	// Trim removes entries before an ID, which are no longer needed. It is nil for a sink that keeps no entries.
 	Trim func(ctx context.Context, before ID) error
 
-	// Tasks are runs that a sink hands over, to be done. It never rewinds: of what it lost, only those of the last
-	// Redeliver are handed over again that are not known to have started.
+	// Tasks says that the entries are tasks to be executed. Such a sink is never rewound: of the tasks that it has
+	// lost, only those that fired within the last Redeliver and are not known to have started are handed over again.
 	Tasks     bool
 	Redeliver time.Duration
 }

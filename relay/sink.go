@@ -9,74 +9,75 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// ID is the place of a message in a sink: its batch, and its row there. In a stream it is the entry's ID.
+// ID is the place of a message in a sink: the number of its batch, and its row there. In a stream it is the entry's ID.
 type ID = ledger.ID
 
-// ParseID reads the text that ID.String gave.
+// ParseID parses a text that ID.String has returned.
 func ParseID(text string) (ID, error) { return ledger.ParseID(text) }
 
-// Mark is where a sink is: the epoch that it was last told of (empty when it knows none) and the ID of its last
-// message.
+// Mark is the state of a sink: the epoch that it is in (empty for a new sink), and the ID of its last entry.
 type Mark struct {
 	Epoch string
 	Last  ID
 }
 
-// Entry is a message with its ID. One without a message takes its place and is not written: the row is not for this
-// sink, or was set aside.
+// Entry is a message with its ID. An entry without a message only advances the mark, and nothing is written: its row is
+// not for this sink, or was set aside.
 type Entry struct {
 	ID      ID
 	Message *message.Message
 }
 
-// Sink is where batches go. It compares before it appends, so that nothing is written twice, out of order or by a relay
-// that another has replaced. Package sinktest holds a sink to these rules; every sink of ours passes it.
+// Sink is the destination of a route. It compares its mark before it appends, so that nothing is written twice, out of
+// order, or by a relay that was replaced by another. Package sinktest tests a sink for these rules; every sink of
+// tactus passes it.
 type Sink interface {
-	// Mark tells where the sink is, by what it really holds.
+	// Mark returns the sink's mark, as the sink itself has it.
 	Mark(ctx context.Context) (Mark, error)
-	// Append writes entries, in order, if the sink is at the given mark, and tells where it is then. A *Mismatch means
-	// that it was elsewhere and nothing was written; a *Refused, that the entries before the refused one were written.
-	// After any other error it is not known how many were: ask for the mark.
+	// Append writes entries, in order, if the sink is at the mark at, and returns the new mark. A *Mismatch means that
+	// the sink was at another mark, and nothing was written. A *Refused means that the entries before the refused one
+	// were written. After any other error it is not known how many were written; Mark tells.
 	Append(ctx context.Context, at Mark, entries []Entry) (Mark, error)
-	// Begin moves the sink from one mark to another without a message: into an epoch, or past what it has lost.
-	// A *Mismatch means that it was elsewhere and did not move.
+	// Begin moves the sink from one mark to another without a message: into an epoch, or behind entries that it has
+	// lost. A *Mismatch means that the sink was not at from, and did not move.
 	Begin(ctx context.Context, from, to Mark) error
 }
 
-// Claimer is a sink that knows whose it is: it gives an error, a Refusal, when it is another installation's, or when
-// another copy of ours has replaced this one.
+// Claimer is a sink that knows its owner. Its methods return a Refusal if the sink belongs to another installation, or
+// if a copy of this database has taken it over.
 type Claimer interface {
-	// Claim says for whom the sink is asked and filled from now on.
+	// Claim sets the owner for which the following calls are made.
 	Claim(ledger.Owner)
 }
 
-// Refusal is the error of a sink that belongs to somebody else.
+// Refusal is the error of a sink that belongs to another owner.
 type Refusal interface {
 	error
-	// Owner returns whose the sink is, and the place of it that says so. Both are kept, in case the place is emptied.
+	// Owner returns the owner of the sink, and the address in the sink at which the owner is recorded. The relay keeps
+	// both in PostgreSQL, in case the sink loses its data.
 	Owner() (place, owner string)
 }
 
-// Mismatch is the answer of a sink that is not where the relay believed.
+// Mismatch is the error of a sink that is not at the given mark. Real is its mark.
 type Mismatch struct{ Real Mark }
 
 func (m *Mismatch) Error() string {
 	return fmt.Sprintf("the sink is at %s of epoch %q", m.Real.Last, m.Real.Epoch)
 }
 
-// Refused is the answer of a sink that will never take one entry as it is, such as for a key of another type. Real is
-// where the sink is: at the entry before.
+// Refused is the error of a sink that will never take an entry, for example because the entry's queue is a key of
+// another type. Real is the sink's mark: the entry before.
 type Refused struct {
 	Real   Mark
 	ID     ID
 	Reason string
 
-	// Also are other entries of the call, behind the refused one and in order, that the sink would refuse too. They
-	// need not all be there.
+	// Also has further entries of the call, behind the refused one and in order, that the sink would refuse as well. It
+	// need not have all of them.
 	Also []RefusedEntry
 }
 
-// RefusedEntry is an entry that a sink would refuse.
+// RefusedEntry is an entry that a sink would refuse, with the reason.
 type RefusedEntry struct {
 	ID     ID
 	Reason string

@@ -6,47 +6,48 @@ import (
 	"time"
 )
 
-// Stats is how a sink is served. What counts, counts since the start.
+// Stats are the figures of a sink. Counters count since the start of the relay.
 type Stats struct {
 	Sink        string
 	Topic       string
-	Unpublished time.Time // when the oldest event was written that is not published; zero when there is none, or it is not known
-	Known       time.Time // when Unpublished was last known to be so
-	Unsure      bool      // that it is so now: Postgres does not answer
+	Unpublished time.Time // when the oldest unpublished event was written; zero if there is none, or if not known
+	Known       time.Time // when Unpublished was last known to be right
+	Unsure      bool      // Unpublished may be outdated, because PostgreSQL does not answer
 	Waiting     int64     // events that were read and are not published
 	Batches     int64
 	Published   int64
 	SetAside    int64
 	Failures    int64
 	Mark        Mark  // where the sink is
-	Problem     error // why it is not served, until something is published or nothing is to be; nil when it is
+	Problem     error // why the sink is not served; nil once something is published, or nothing is left to publish
 }
 
-// tally keeps the stats of a lane.
+// tally keeps the figures of a lane.
 type tally struct {
 	mu      sync.Mutex
 	stats   Stats
 	pending []time.Time // the oldest event of each chunk that was read and is not published
-	readAll bool        // nothing more was found to read since the sink and the log last agreed
-	events  int64       // published, and not told to the log
+	readAll bool        // since the last agreement, reading has come to the end of the log
+	events  int64       // published, and not logged yet
 	took    time.Duration
-	told    map[string]told // of what the log was told since the sink was last served
+	told    map[string]told // by kind of failure: what was logged since the sink was last served
 	trouble trouble
 }
 
-// trouble is how long a sink was not served, and how often serving it failed meanwhile; zero while it is.
+// trouble says since when a sink is not served, and how often serving it has failed since; it is zero while the sink is
+// served.
 type trouble struct {
 	since  time.Time
 	failed int64
 }
 
-// told is when the log was told of some trouble, and how long it is not told again.
+// told says when something was last logged, and for how long it is not logged again.
 type told struct {
 	at    time.Time
 	pause time.Duration
 }
 
-// again reports whether the log is to be told again, and notes when.
+// again reports whether to log it again, and if so notes the time and doubles the pause.
 func (t *told) again(now time.Time) bool {
 	if t.pause > 0 && now.Sub(t.at) < t.pause {
 		return false
@@ -60,14 +61,15 @@ const (
 	longestSilence = 10 * time.Minute
 )
 
-// moves counts how often somebody else has moved the sink. A sink that has not been moved for long begins anew.
+// moves counts how often somebody else has moved the sink. It starts afresh if the sink was not moved for
+// longestSilence.
 type moves struct {
 	told  told
-	times int // since the log was told
+	times int // since it was last logged
 	last  time.Time
 }
 
-// note counts one, and reports whether the log is to be told, and of how many.
+// note counts a move. It reports whether to log it, and how many moves there were since it was last logged.
 func (m *moves) note(now time.Time) (times int, tell bool) {
 	if now.Sub(m.last) > longestSilence {
 		*m = moves{}
@@ -92,17 +94,17 @@ func (t *tally) get() (s Stats) {
 	return s
 }
 
-// begins forgets the chunks that were read before the sink and the log agreed anew: they are read again. Whatever the
-// trouble was, it may be with them, so it stays.
+// begins drops the chunks that were read before a new agreement, because they are read again. Problem stays, because
+// these chunks may be its cause.
 func (t *tally) begins(at Mark) {
 	t.do(func(s *Stats) { s.Mark, s.Waiting, t.pending, t.readAll = at, 0, nil, false })
 }
 
-// rests is told that nothing more is found to read.
+// rests notes that reading has come to the end of the log.
 func (t *tally) rests() { t.do(func(*Stats) { t.readAll = true }) }
 
-// failed reports whether the log is to be told of a trouble: when it is a new one, and then with growing pauses.
-// Numbers in the words, such as ports, make no new one.
+// failed notes a failure, and reports whether to log it: a new kind of failure at once, and then after growing pauses.
+// Errors that differ only in numbers, such as ports, are of the same kind.
 func (t *tally) failed(err error, now time.Time) (tell bool) {
 	t.do(func(s *Stats) {
 		s.Problem = err
@@ -124,7 +126,7 @@ func (t *tally) failed(err error, now time.Time) (tell bool) {
 	return tell
 }
 
-// over returns the trouble that the sink was in, once, when it is served again.
+// over returns the trouble that the sink was in, if the sink is served again and over has not returned it yet.
 func (t *tally) over() (was trouble, served bool) {
 	t.do(func(s *Stats) {
 		if s.Problem == nil && t.trouble.failed > 0 {
@@ -172,7 +174,7 @@ func (t *tally) published(at Mark, c chunk, took time.Duration) {
 	})
 }
 
-// lags is told since when nothing is published; the zero time means that all is.
+// lags notes since when rows wait to be published; the zero time means that none do.
 func (t *tally) lags(since time.Time) {
 	t.do(func(s *Stats) {
 		s.Known, s.Unsure = time.Now(), false
@@ -182,7 +184,7 @@ func (t *tally) lags(since time.Time) {
 	})
 }
 
-// agrees is told that the log and the sink still agree. If nothing is to be read or published, the sink is served.
+// agrees notes that the ledger and the sink still agree. If nothing is left to read or publish, the sink is served.
 func (t *tally) agrees() {
 	t.do(func(s *Stats) {
 		if t.readAll && len(t.pending) == 0 {
@@ -191,12 +193,12 @@ func (t *tally) agrees() {
 	})
 }
 
-// unknown is told that nobody knows since when nothing is published.
+// unknown notes that Unpublished may be outdated.
 func (t *tally) unknown() {
 	t.do(func(s *Stats) { s.Unsure = true })
 }
 
-// news is what was published since the last call.
+// news returns how many events were published since the last call, and how long that took.
 func (t *tally) news() (events int64, took time.Duration) {
 	t.do(func(*Stats) {
 		events, took = t.events, t.took
@@ -205,7 +207,7 @@ func (t *tally) news() (events int64, took time.Duration) {
 	return events, took
 }
 
-// oldest is when the oldest event of a chunk was written.
+// oldest returns when the oldest event of a chunk was written.
 func (c chunk) oldest() time.Time {
 	oldest := c.rows[0].At
 	for _, row := range c.rows {

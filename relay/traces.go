@@ -6,13 +6,13 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Traces records in traces what a relay does. It waits for nobody, and is called by all lanes.
+// Traces records what a relay does in traces. Its method must not block, and is called concurrently by all lanes.
 type Traces interface {
 	Published(Published)
 }
 
-// Published are entries that a sink has taken, and their rows, which have no data any more. An entry without a message
-// was not for the sink.
+// Published are entries that a sink has taken, with their rows, whose data was dropped. An entry without a message was
+// not for the sink.
 type Published struct {
 	Sink         string
 	Tasks        bool // the rows are runs
@@ -21,7 +21,7 @@ type Published struct {
 	Began, Ended time.Time
 }
 
-// trace records what was published of a chunk behind a place: the sink may have had the entries before it.
+// trace records the entries of a chunk behind a place. The sink had the entries before that place already.
 func (l *lane) trace(c chunk, after ID, began time.Time) {
 	if l.traces == nil {
 		return

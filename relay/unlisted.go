@@ -7,7 +7,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// list moves to the list what was set aside while somebody had locked the whole table of it, a few megabytes at a time.
+// list moves dead letters from tactus.unlisted, where they were set aside while the whole table tactus.deadletters
+// was locked, to that table: a few megabytes per statement.
 const list = `
 with free as materialized (
     select source, reference, created_at, octet_length(data) as bytes from tactus.unlisted
@@ -29,11 +30,12 @@ listed as (
 )
 select count(*) from moved`
 
-// listUnlisted lists what was set aside while the list was locked. As long as it still is, that is left for later.
+// listUnlisted moves all dead letters of tactus.unlisted to tactus.deadletters. While that table is still locked, it
+// leaves them for later.
 func (r *Relay) listUnlisted(ctx context.Context) error {
 	for {
 		n, err := r.listSome(ctx)
-		if postgres.LockTimedOut(err) || postgres.Code(err) == undefinedTable { // or the schema is older
+		if postgres.LockTimedOut(err) || postgres.Code(err) == undefinedTable { // or an older schema
 			return nil
 		}
 		if err != nil {

@@ -14,8 +14,8 @@ import (
 
 const upkeepEvery = time.Minute
 
-// upkeep forgets now and then what is older than it is kept, lists dead letters that are not listed yet, and looks who
-// holds the locks of the bells.
+// upkeep prunes, lists dead letters that are not listed yet, and looks who holds the locks of the bells, once in
+// upkeepEvery.
 func (r *Relay) upkeep(ctx context.Context) {
 	bells := bellWatch{log: r.cfg.Log}
 	for {
@@ -42,8 +42,8 @@ func (r *Relay) lookAtBells(ctx context.Context, bells *bellWatch) error {
 	return bells.look(ctx, r.db)
 }
 
-// Prune forgets batches and run events that every sink has, and trims streams, once they are older than Config.Keep.
-// Nothing is forgotten while a sink does not say what it has, or has lost something.
+// Prune deletes batches and run events that are older than Config.Keep and that every sink has, and trims streams. It
+// deletes no events while a sink does not answer, or has lost something.
 func (r *Relay) Prune(ctx context.Context) error {
 	all, old := true, time.Time{}
 	for _, l := range r.lanes {
@@ -63,7 +63,7 @@ func (r *Relay) Prune(ctx context.Context) error {
 
 func (r *Relay) dropRunEvents(ctx context.Context, old time.Time) error {
 	if !slices.ContainsFunc(r.lanes, func(l *lane) bool { return l.Topic == outbox.Runs }) {
-		return nil // whoever serves the sinks of runs knows what they have
+		return nil // the relay that serves the sinks of runs knows what they have
 	}
 	held, err := ledger.HeldSnapshots(ctx, r.db, outbox.Runs, old)
 	if err != nil {
@@ -74,7 +74,7 @@ func (r *Relay) dropRunEvents(ctx context.Context, old time.Time) error {
 	return err
 }
 
-// dropHappenings drops happenings that no sink waits for, also while there is no sink of them.
+// dropHappenings drops happenings that no sink waits for, even if there is no sink for happenings.
 func (r *Relay) dropHappenings(ctx context.Context, old time.Time) error {
 	held, err := ledger.HeldSnapshots(ctx, r.db, sqlexpr.Happenings, old)
 	if err != nil || held == nil {
@@ -94,14 +94,14 @@ func (r *Relay) tellDropped(what string, did outbox.Upkeep) {
 	}
 }
 
-// prune reports whether the sink has all that it is known to have taken, and before when things are older than they are
-// kept.
+// prune prunes the batches of one sink. It reports whether the sink has everything that it is known to have taken, and
+// returns the time before which things are old enough to delete.
 func (l *lane) prune(
 	ctx context.Context, c *slowclock.Clock, keep time.Duration,
 ) (has bool, before time.Time, err error) {
 	s, v, err := l.look(ctx)
 	if err != nil || v.do != resume {
-		return false, before, nil // which the loop finds out too
+		return false, before, nil // the lane's loop finds out, too
 	}
 	before = c.Now(s.state.Now, time.Now()).Add(-keep)
 	ctx, cancel := context.WithTimeout(ctx, l.patience)

@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// wanted tells which rows of a batch are to be published.
+// wanted says which rows of a chunk are to be published.
 type wanted struct {
 	batch     ledger.Batch
 	all       bool
@@ -20,10 +20,10 @@ type wanted struct {
 	cancelled map[domain.ID]bool
 }
 
-// wanted finds out about a chunk. Tasks that may have been handed over before, by this relay or because somebody asked
-// for it, only are wanted when they are not known to have started, and are neither expired nor too old. A cancelled
-// task is not wanted. A run expires
-// after it was handed over: one that is still due, and was to be handed over once only, has not expired.
+// wanted finds out which rows of a chunk are to be published. A cancelled task is not wanted. A task that may have been
+// handed over before, by a relay or because somebody asked for redelivery, is wanted only if it is not known to have
+// started, and has neither expired nor become too old. The expiry of a run counts from when the run is handed over, so
+// a run that is still due, and was to be handed over only once, has not expired.
 func (l *lane) wanted(ctx context.Context, b ledger.Batch, c chunk) (w wanted, err error) {
 	w.batch = b
 	if !l.Tasks {
@@ -52,7 +52,7 @@ func (w wanted) has(row outbox.Row) bool {
 	}
 	switch run := w.waiting[row.Aggregate]; {
 	case run.version != row.Version:
-		return false // it has started, or another event of it counts
+		return false // the run has started, or has a later event
 	case w.batch.Kind == ledger.NextBatch:
 		return true
 	case run.status == domain.Due:
@@ -62,10 +62,10 @@ func (w wanted) has(row outbox.Row) bool {
 	}
 }
 
-// sent reports whether the run of a row was handed over before.
+// sent reports whether the run of a row is recorded as handed over.
 func (w wanted) sent(row outbox.Row) bool { return w.waiting[row.Aggregate].status == domain.Sent }
 
-// redelivery tells the events of runs that somebody asked to hand over again.
+// redelivery reports whether a row is an event by which a run is handed over again.
 func redelivery(row outbox.Row) bool { return row.Version > 1 }
 
 const waitingRuns = `
@@ -75,13 +75,13 @@ select r.id, r.status, r.redelivered + 1 from unnest((select @ids::uuid[])) w (i
         and status in ('due', 'sent') and finished_at is null
         and (expires_at is null or expires_at > clock_timestamp() or status = 'due' and redelivered = 0) limit 1) r`
 
-// waitingRun is one that has not started, as far as is known, and the version of its event that counts.
+// waitingRun is a run that is not known to have started, with the version of its newest event.
 type waitingRun struct {
 	status  domain.RunStatus
 	version int64
 }
 
-// waiting are those of some runs that have not started.
+// waiting returns those of some runs that are not known to have started.
 func (l *lane) waiting(ctx context.Context, runs givenRuns) (map[domain.ID]waitingRun, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()

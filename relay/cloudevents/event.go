@@ -29,15 +29,15 @@ type Head struct {
 	ID          string           `json:"id"`
 	Source      string           `json:"source"`
 	Type        domain.EventType `json:"type"`
-	Subject     string           `json:"subject,omitempty"` // the schedule's id; empty when the event concerns the log or a zone, or a time zone
+	Subject     string           `json:"subject,omitempty"` // the schedule's id; empty if it is about another thing
 	Time        time.Time        `json:"time"`
 	Epoch       string           `json:"epoch"`
 
-	Actor      string `json:"actor,omitempty"`      // who made it: key:deploy, role:shop, table:public.jobs
-	OnBehalfOf string `json:"onbehalfof,omitempty"` // the application's own user, whom the role of the actor names
+	Actor      string `json:"actor,omitempty"`      // who made the change: key:deploy, role:shop, table:public.jobs
+	OnBehalfOf string `json:"onbehalfof,omitempty"` // the application's own user, as named by the actor
 	Reason     string `json:"reason,omitempty"`
 
-	TraceParent string `json:"traceparent,omitempty"` // of the extension for distributed tracing
+	TraceParent string `json:"traceparent,omitempty"` // CloudEvents' extension for distributed tracing
 }
 
 // Version returns the version at the end of the event's id; 0 when the event concerns the log.
@@ -72,11 +72,11 @@ func (h Head) check() error {
 	return nil
 }
 
-// dataMember begins the last member of the envelopes that we write.
+// dataMember begins the last member of the envelopes that this package writes.
 var dataMember = []byte(`,"data":`)
 
-// ParseHead decodes an envelope without its data. If the envelope has the layout that we write, ParseHead does not read
-// the data at all: every event that the relay writes passes here.
+// ParseHead decodes an envelope without its data. If the envelope has the layout that this package writes, ParseHead
+// does not scan the data, because every event that the relay writes is parsed here.
 func ParseHead(payload []byte) (Head, error) {
 	if h, ok := ownLayout(payload); ok {
 		return h, nil
@@ -100,13 +100,13 @@ func ownLayout(payload []byte) (h Head, ok bool) {
 	return h, r.ok && err == nil && bytes.HasPrefix(r.rest, dataMember) && h.check() == nil
 }
 
-// reader reads the expected members one after the other; ok becomes false at the first other one.
+// reader reads the expected members one after the other. ok becomes false at the first unexpected one.
 type reader struct {
 	rest []byte
 	ok   bool
 }
 
-// textIf reads a string without escapes, if there is one of that name.
+// textIf reads a string member without escapes, or returns "" if the next member has another name.
 func (r *reader) textIf(name string) string {
 	if !bytes.HasPrefix(r.rest, []byte(name)) {
 		return ""
@@ -114,7 +114,7 @@ func (r *reader) textIf(name string) string {
 	return r.text(name)
 }
 
-// text reads a string without escapes.
+// text reads a string member without escapes.
 func (r *reader) text(name string) string {
 	rest, found := bytes.CutPrefix(r.rest, []byte(name))
 	value, rest, ended := bytes.Cut(rest, []byte{'"'})

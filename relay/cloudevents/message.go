@@ -17,8 +17,8 @@ func Schedule(row outbox.Row, epoch string) (*message.Message, error) {
 	return fromRow(row, epoch, row.Aggregate.String(), row.Data)
 }
 
-// Zone returns the message of a row about a time zone, or another thing that is no schedule: a notification rule, a
-// backfill. It has no subject, because subjects are schedules.
+// Zone returns the message of a row about something other than a schedule: a time zone, a notification rule or a
+// backfill. The message has no subject, because subjects are schedules.
 func Zone(row outbox.Row, epoch string) (*message.Message, error) {
 	return fromRow(row, epoch, "", row.Data)
 }
@@ -65,7 +65,7 @@ func orElse(raw json.RawMessage, empty string) json.RawMessage {
 	return raw
 }
 
-// EpochStarted returns the message that makes readers read all schedules again.
+// EpochStarted returns the message that announces an epoch. It makes readers read all schedules again.
 func EpochStarted(epoch string, at time.Time) (*message.Message, error) {
 	data, err := json.Marshal(map[string]string{"epoch": epoch})
 	if err != nil {

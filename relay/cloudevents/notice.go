@@ -8,7 +8,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// notice has the members that earlier listeners know, and ours: version and type.
+// notice has the members that earlier listeners know, and two more: version and type.
 type notice struct {
 	EventType  string           `json:"event_type"`
 	ScheduleID string           `json:"schedule_id"`
@@ -17,8 +17,8 @@ type notice struct {
 	Type       domain.EventType `json:"type"`
 }
 
-// eventTypes maps events to the three types that listeners know. For them a schedule that was enabled, disabled,
-// completed or found invalid is an updated one.
+// eventTypes maps events to the three types that earlier listeners know. To them a schedule that was enabled, disabled,
+// completed or found invalid counts as updated.
 var eventTypes = map[domain.EventType]string{
 	domain.ScheduleCreated:     "schedule_created",
 	domain.ScheduleUpdated:     "schedule_updated",
@@ -29,7 +29,7 @@ var eventTypes = map[domain.EventType]string{
 	domain.ScheduleDeleted:     "schedule_deleted",
 }
 
-// Notice returns the Pub/Sub notice of an event; nil when the event has none.
+// Notice returns the Pub/Sub notice of an event, or nil if the event has none.
 func Notice(payload []byte) ([]byte, error) {
 	h, err := ParseHead(payload)
 	if err != nil {

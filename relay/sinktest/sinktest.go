@@ -1,5 +1,5 @@
-// Package sinktest is the conformance suite of relay.Sink: whoever writes a sink runs it in a test of their own,
-// against the server that the sink really writes to.
+// Package sinktest is the conformance suite of relay.Sink. The author of a sink runs it in a test, against the server
+// that the sink really writes to.
 //
 //	func TestSink(t *testing.T) {
 //		sinktest.Run(t, func(t *testing.T) sinktest.Subject {
@@ -12,8 +12,8 @@
 //		})
 //	}
 //
-// What it holds is what the relay relies on for its own promises: a repeated append, one of a relay that was stopped
-// and has been replaced, and one of several that race writes nothing, and says where the sink really is.
+// The suite tests what the relay relies on for its own promises: an append that is repeated, that comes from a replaced
+// relay, or that loses a race against another one writes nothing, and returns the sink's real mark.
 package sinktest
 
 import (
@@ -29,15 +29,15 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// Subject is an empty place, and sinks that write to it.
+// Subject is an empty destination, and how to make sinks that write to it.
 type Subject struct {
-	// Open makes a sink on the place, as another process would: what it knows, it has from there.
+	// Open makes a sink for the destination, as another process would: the sink has no knowledge except from there.
 	Open func(t *testing.T) relay.Sink
-	// Message makes a message that the sink takes.
+	// Message makes a message that the sink accepts.
 	Message func(payload string) *message.Message
-	// Payloads are those of all messages in the place, in the order in which they are there.
+	// Payloads returns the payloads of all messages at the destination, in their order.
 	Payloads func(t *testing.T) []string
-	// AtLeastOnce is set for a sink that cannot compare and write in one step: relays that race may both have written.
+	// AtLeastOnce is set for a sink that cannot compare and write in one step, so that racing relays may both write.
 	AtLeastOnce bool
 }
 
@@ -88,7 +88,7 @@ func (w *world) begin() {
 	}
 }
 
-// batch are n entries of a batch, whose payloads say their IDs.
+// batch returns n entries of a batch, whose payloads are their IDs.
 func (w *world) batch(number int64, n int) (entries []relay.Entry) {
 	for seq := range int64(n) {
 		id := relay.ID{Batch: number, Seq: seq + 1}
@@ -97,7 +97,7 @@ func (w *world) batch(number int64, n int) (entries []relay.Entry) {
 	return entries
 }
 
-// payloads are those of batches of the given sizes, numbered from 1.
+// payloads returns the payloads of batches of the given sizes, numbered from 1.
 func payloads(sizes ...int) (all []string) {
 	for number, n := range sizes {
 		for seq := range n {
@@ -107,7 +107,7 @@ func payloads(sizes ...int) (all []string) {
 	return all
 }
 
-// appends appends what must be taken.
+// appends appends entries, and fails the test unless the sink accepts them.
 func (w *world) appends(from relay.Mark, entries []relay.Entry) relay.Mark {
 	w.Helper()
 	want := relay.Mark{Epoch: from.Epoch, Last: entries[len(entries)-1].ID}
@@ -131,7 +131,7 @@ func (w *world) has(want []string) {
 	}
 }
 
-// mismatches holds that an error says where the sink really is.
+// mismatches checks that an error is a Mismatch with the sink's real mark.
 func (w *world) mismatches(what string, err error, real relay.Mark) {
 	w.Helper()
 	if mismatch, ok := errors.AsType[*relay.Mismatch](err); !ok || mismatch.Real != real {
@@ -175,7 +175,7 @@ func appendsOnce(w *world) {
 	w.has(payloads(3))
 }
 
-// refusesTheReplaced has a relay that was stopped in an epoch, and wakes up in the next.
+// refusesTheReplaced tests a relay that was stopped in one epoch and resumes in the next.
 func refusesTheReplaced(w *world) {
 	w.begin()
 	before := w.appends(at(0, 0), w.batch(1, 2))
@@ -231,7 +231,7 @@ func takesMany(w *world) {
 	w.has(payloads(many))
 }
 
-// raced has relays append one batch after the other, each from where it believes that the sink is.
+// raced lets several relays append batch after batch, each from the mark that it believes to be the sink's.
 func raced(w *world) {
 	const relays, batches = 4, 20
 	w.begin()
@@ -271,7 +271,7 @@ func (w *world) race(sink relay.Sink, batches int64) {
 	}
 }
 
-// firsts leaves of each payload the first.
+// firsts returns the first occurrence of each payload.
 func firsts(all []string) (kept []string) {
 	seen := map[string]bool{}
 	for _, payload := range all {
