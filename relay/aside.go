@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-const setAside = `
+const setAsideSQL = `
 with given as materialized (
     select * from unnest((select @positions::bigint[]), (select @aggregates::uuid[]), (select @references::text[]),
         (select @reasons::text[])) g (position, aggregate, reference, reason)
@@ -72,7 +72,7 @@ func (l *lane) setAside(ctx context.Context, all []aside) error {
 	}
 	var locked bool
 	first, last := dueBounds(dues)
-	err := l.beside.Do(ctx, setAside, func(sql string) error {
+	err := l.beside.Do(ctx, setAsideSQL, func(sql string) error {
 		return l.db.QueryRow(ctx, sql, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
 			"source": l.Name, "topic": l.Topic, "positions": positions, "aggregates": aggregates,
 			"references": references, "reasons": reasons, "first_due": first, "last_due": last,
@@ -129,9 +129,9 @@ func shortened(reason string) string {
 // reference returns the name of a row among the dead letters of a sink.
 func reference(row outbox.Row) string { return fmt.Sprintf("%s/%d", row.Aggregate, row.Version) }
 
-// passedOver selects events by which their runs are not to be handed over: the run has started or was set aside, or
+// passedOverSQL selects events by which their runs are not to be handed over: the run has started or was set aside, or
 // it has a later event because somebody has put it back.
-const passedOver = `
+const passedOverSQL = `
 select e.id, e.version from unnest((select @ids::uuid[]), (select @versions::bigint[])) e (id, version),
     lateral (
         select status, redelivered from tactus.runs
@@ -159,7 +159,7 @@ func (l *lane) wasAside(ctx context.Context, s agreement, b ledger.Batch, c chun
 		return nil, nil
 	}
 	first, last := dueBounds(runs.dues)
-	err := l.beside.Do(ctx, passedOver, func(sql string) error {
+	err := l.beside.Do(ctx, passedOverSQL, func(sql string) error {
 		rows, err := l.db.Query(ctx, sql, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
 			"ids": runs.ids, "versions": runs.versions, "source": l.Name, "first_due": first, "last_due": last,
 		})

@@ -11,7 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-const cancelledRuns = `select run_id` + sqlexpr.Cancelled
+const cancelledRunsSQL = `select run_id` + sqlexpr.Cancelled
 
 // undefinedTable is the SQLSTATE of a schema that is older than a table.
 const undefinedTable = "42P01"
@@ -23,7 +23,7 @@ func (l *lane) cancelled(ctx context.Context, runs givenRuns) (found map[domain.
 	defer cancel()
 	first, last := dueBounds(runs.dues)
 	args := pgx.NamedArgs{"ids": runs.ids, "first_due": first, "last_due": last}
-	err = l.beside.Do(ctx, cancelledRuns, func(sql string) error {
+	err = l.beside.Do(ctx, cancelledRunsSQL, func(sql string) error {
 		rows, err := l.db.Query(ctx, sql, pgx.QueryExecModeCacheDescribe, args)
 		if err != nil {
 			return err

@@ -11,14 +11,14 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// confirmAtOnce is confirm for the usual case that no row is locked. It writes each row once, within the row's
+// confirmAtOnceSQL is confirmSQL for the usual case that no row is locked. It writes each row once, within the row's
 // page and without touching an index. If it would have to wait for a lock, it gives up and changes nothing. It finds
 // runs by their whole key, which their events contain; the bounds repeat the due times for the planner (see dueBounds).
 //
 // In this statement and others, each array is the result of a select, so that the planner cannot see its length. If it
 // could, it would prefer to scan the whole table of the runs as long as this has less than fifty megabytes or no
 // statistics.
-const confirmAtOnce = `
+const confirmAtOnceSQL = `
 with lazy as materialized (
     select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '10ms', true)
 ),
@@ -32,7 +32,7 @@ from lazy, unnest((select @ids::uuid[]), (select @dues::timestamptz[])) w (id, d
 where r.id = w.id and r.due_at = w.due_at and r.status = 'due'
     and r.due_at >= @first_due::timestamptz and r.due_at <= @last_due::timestamptz`
 
-// confirm finds runs by their ids, within the bounds of their due times; a due time need not be known. Each id is
+// confirmSQL finds runs by their ids, within the bounds of their due times; a due time need not be known. Each id is
 // looked up by a subquery of its own, because the primary key includes the due time, so the planner does not know that
 // an id is unique.
 //
@@ -41,7 +41,7 @@ where r.id = w.id and r.due_at = w.due_at and r.status = 'due'
 // started. If the row of the sink is locked, the next confirmation moves the confirmed place. The statement does not
 // wait until its commit is on disk. If a crash undoes the commit, the sink still has its entries, and they are
 // confirmed again.
-const confirm = `
+const confirmSQL = `
 with lazy as materialized (select set_config('synchronous_commit', 'off', true)),
 handed as materialized (
     select h.id, h.batch, h.place
@@ -163,7 +163,7 @@ func (l *lane) confirmRuns(
 	}
 	first, final := dueBounds(dues)
 	if known {
-		_, err := l.db.Exec(ctx, confirmAtOnce, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
+		_, err := l.db.Exec(ctx, confirmAtOnceSQL, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
 			"ids": ids, "dues": dues, "batch": last.Batch, "place": last.Seq, "sink": l.Name, "epoch": epoch,
 			"first_due": first, "last_due": final,
 		})
@@ -177,7 +177,7 @@ func (l *lane) confirmRuns(
 		batches[i], places[i] = run.at.Batch, run.at.Seq
 		where[run.id] = run
 	}
-	rows, err := l.db.Query(ctx, confirm, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
+	rows, err := l.db.Query(ctx, confirmSQL, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
 		"ids": ids, "batches": batches, "places": places, "batch": last.Batch, "place": last.Seq,
 		"sink": l.Name, "epoch": epoch, "first_due": first, "last_due": final,
 	})

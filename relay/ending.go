@@ -13,21 +13,21 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// anyAside reports whether runs were set aside. It avoids running endAside for most sinks, which have no such
-// runs: endAside looks at every partition of the runs, any of which may be locked.
-const anyAside = `
-select exists (select from ` + sqlexpr.Letters + ` where source = @source and ` + standsForRun + `)`
+// anyAsideSQL reports whether runs were set aside. It avoids running endAsideSQL for most sinks, which have no such
+// runs: endAsideSQL looks at every partition of the runs, any of which may be locked.
+const anyAsideSQL = `
+select exists (select from ` + sqlexpr.Letters + ` where source = @source and ` + standsForRunSQL + `)`
 
-// standsForRun is true for dead letters of runs.
-const standsForRun = `reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0-9]{1,18}$'`
+// standsForRunSQL is true for dead letters of runs.
+const standsForRunSQL = `reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0-9]{1,18}$'`
 
-// endAside ends runs whose rows were locked when they were set aside, and counts those that are still locked. A run
+// endAsideSQL ends runs whose rows were locked when they were set aside, and counts those that are still locked. A run
 // that was put back since has a later event, and is left alone.
-const endAside = `
+const endAsideSQL = `
 with aside as materialized (
     select split_part(reference, '/', 1)::uuid as id, split_part(reference, '/', 2)::bigint as version, reason
         from ` + sqlexpr.Letters + `
-    where source = @source and ` + standsForRun + `
+    where source = @source and ` + standsForRunSQL + `
 ),
 open as materialized (
     select r.id, r.due_at, aside.reason from tactus.runs r join aside on aside.id = r.id
@@ -80,10 +80,10 @@ func (l *lane) endLater(ctx context.Context) error {
 			return l.db.QueryRow(ctx, sql, pgx.NamedArgs{"source": l.Name}).Scan(into)
 		})
 	}
-	sql := anyAside
+	sql := anyAsideSQL
 	err := ask(sql, &some)
 	if err == nil && some {
-		sql = endAside
+		sql = endAsideSQL
 		err = ask(sql, &locked)
 	}
 	if postgres.LockTimedOut(err) || l.beside.Blocks(sql, err) { // a whole table is locked

@@ -18,11 +18,11 @@ import (
 // event, because the beat has written the run just now.
 const late = time.Second
 
-// renewExpiry returns the instants from which the expires_seconds of runs count. For a run that is handed over for
+// renewExpirySQL returns the instants from which the expires_seconds of runs count. For a run that is handed over for
 // the first time, and late because the relay or its sink was away, this is now, and the statement writes the new expiry
 // to the run's row before the message is sent. For all others it is the instant at which they were handed over before.
 // The statement waits for no lock: a run whose row is locked keeps its expiry.
-const renewExpiry = `
+const renewExpirySQL = `
 with given as materialized (
     select * from unnest((select @ids::uuid[]), (select @seconds::bigint[])) g (id, seconds)
 ),
@@ -69,7 +69,7 @@ func (l *lane) handOver(ctx context.Context, b ledger.Batch, c chunk, wanted wan
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	firstDue, lastDue := dueBounds(dues)
-	rows, err := l.db.Query(ctx, renewExpiry, pgx.QueryExecModeCacheDescribe,
+	rows, err := l.db.Query(ctx, renewExpirySQL, pgx.QueryExecModeCacheDescribe,
 		pgx.NamedArgs{"ids": ids, "seconds": seconds, "first_due": firstDue, "last_due": lastDue})
 	if err != nil {
 		return fmt.Errorf("renew expiries: %w", err)

@@ -2,8 +2,8 @@ package relay
 
 // ByIDsSQL are the statements that find many runs by their ids.
 var ByIDsSQL = map[string]string{
-	"confirm at once": confirmAtOnce, "confirm": confirm, "waiting": waitingRuns, "expiry": renewExpiry, "hand again": handAgain,
-	"passed over": passedOver,
+	"confirm at once": confirmAtOnceSQL, "confirm": confirmSQL, "waiting": waitingRunsSQL, "expiry": renewExpirySQL, "hand again": handAgainSQL,
+	"passed over": passedOverSQL,
 }
 
 // DueOf is for the tests.

@@ -32,11 +32,11 @@ func Forward(publisher message.Publisher, db *pgxpool.Pool, name, topic string) 
 	return &forwarded{publisher, db, name, topic}, nil
 }
 
-const readForward = `select epoch, batch, place from tactus.relay_forwards where sink = $1`
+const readForwardSQL = `select epoch, batch, place from tactus.relay_forwards where sink = $1`
 
 // Mark implements Sink.
 func (f *forwarded) Mark(ctx context.Context) (m Mark, err error) {
-	err = f.db.QueryRow(ctx, readForward, f.name).Scan(&m.Epoch, &m.Last.Batch, &m.Last.Seq)
+	err = f.db.QueryRow(ctx, readForwardSQL, f.name).Scan(&m.Epoch, &m.Last.Batch, &m.Last.Seq)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Mark{}, nil
 	}
@@ -74,13 +74,13 @@ func (f *forwarded) Append(ctx context.Context, at Mark, entries []Entry) (Mark,
 // Begin implements Sink.
 func (f *forwarded) Begin(ctx context.Context, from, to Mark) error { return f.move(ctx, from, to) }
 
-const moveForward = `
+const moveForwardSQL = `
 insert into tactus.relay_forwards as f (sink, epoch, batch, place) values (@sink, @epoch, @batch, @place)
 on conflict (sink) do update set epoch = excluded.epoch, batch = excluded.batch, place = excluded.place
 where f.epoch = @from_epoch and f.batch = @from_batch and f.place = @from_place`
 
 func (f *forwarded) move(ctx context.Context, from, to Mark) error {
-	tag, err := f.db.Exec(ctx, moveForward, pgx.NamedArgs{
+	tag, err := f.db.Exec(ctx, moveForwardSQL, pgx.NamedArgs{
 		"sink": f.name, "epoch": to.Epoch, "batch": to.Last.Batch, "place": to.Last.Seq,
 		"from_epoch": from.Epoch, "from_batch": from.Last.Batch, "from_place": from.Last.Seq,
 	})

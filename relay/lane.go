@@ -30,8 +30,8 @@ type lane struct {
 	owner    ledger.Owner // the owner for which the sink was last claimed
 	moves    moves
 	ending   ending
-	handedTo ID          // the last place that was handed over since the last agreement; used by confirmAll only
-	locked   []handedRun // runs that the sink has and whose rows were locked when last confirmed; used by confirmAll only
+	handedTo ID          // the last place that was handed over since the last agreement; for confirmAll only
+	locked   []handedRun // runs that the sink has and whose rows were locked when last confirmed; for confirmAll only
 }
 
 const (

@@ -12,12 +12,12 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// handAgain writes another event for each run that is not known to have started. If this was done before, the
+// handAgainSQL writes another event for each run that is not known to have started. If this was done before, the
 // version of the lost event is no longer the run's version, and the run is left out. A run whose row is locked is left
 // out as well: somebody writes to it, so it has been heard of. The age of a run counts from its firing, and not from a
 // later event that handed it over again; otherwise a broker that loses its data again and again would be given
 // everything that it ever lost.
-const handAgain = `
+const handAgainSQL = `
 with lost as (
     update tactus.runs r set status = 'due', sent_at = null, redelivered = r.redelivered + 1
     from (
@@ -113,7 +113,7 @@ func (l *lane) handAgain(ctx context.Context, p lostPage, since time.Time) (n in
 		"ids": p.ids, "versions": p.versions, "positions": p.positions, "since": since,
 		"first_due": first, "last_due": last,
 	}
-	if err := l.db.QueryRow(ctx, handAgain, pgx.QueryExecModeCacheDescribe, args).Scan(&n); err != nil {
+	if err := l.db.QueryRow(ctx, handAgainSQL, pgx.QueryExecModeCacheDescribe, args).Scan(&n); err != nil {
 		return 0, fmt.Errorf("hand over again: %w", err)
 	}
 	return n, nil

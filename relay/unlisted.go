@@ -7,9 +7,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// list moves dead letters from tactus.unlisted, where they were set aside while the whole table tactus.deadletters
+// listSQL moves dead letters from tactus.unlisted, where they were set aside while the whole table tactus.deadletters
 // was locked, to that table: a few megabytes per statement.
-const list = `
+const listSQL = `
 with free as materialized (
     select source, reference, created_at, octet_length(data) as bytes from tactus.unlisted
     order by created_at, reference limit 1000 for update skip locked
@@ -51,6 +51,6 @@ func (r *Relay) listUnlisted(ctx context.Context) error {
 func (r *Relay) listSome(ctx context.Context) (n int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Patience)
 	defer cancel()
-	err = r.db.QueryRow(ctx, list).Scan(&n)
+	err = r.db.QueryRow(ctx, listSQL).Scan(&n)
 	return n, err
 }

@@ -68,7 +68,7 @@ func (w wanted) sent(row outbox.Row) bool { return w.waiting[row.Aggregate].stat
 // redelivery reports whether a row is an event by which a run is handed over again.
 func redelivery(row outbox.Row) bool { return row.Version > 1 }
 
-const waitingRuns = `
+const waitingRunsSQL = `
 select r.id, r.status, r.redelivered + 1 from unnest((select @ids::uuid[])) w (id), lateral (
     select id, status, redelivered from tactus.runs
     where id = w.id and due_at between @first_due::timestamptz and @last_due::timestamptz
@@ -86,7 +86,7 @@ func (l *lane) waiting(ctx context.Context, runs givenRuns) (map[domain.ID]waiti
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	first, last := dueBounds(runs.dues)
-	rows, err := l.db.Query(ctx, waitingRuns, pgx.QueryExecModeCacheDescribe,
+	rows, err := l.db.Query(ctx, waitingRunsSQL, pgx.QueryExecModeCacheDescribe,
 		pgx.NamedArgs{"ids": runs.ids, "first_due": first, "last_due": last})
 	if err != nil {
 		return nil, fmt.Errorf("read waiting runs: %w", err)
