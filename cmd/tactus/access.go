@@ -130,8 +130,8 @@ func (f accessFlags) guard(
 	}, log, registry), nil
 }
 
-// operators returns the addresses for operators: /livez, /readyz, /metrics and /log-level. Why a process is not ready
-// is in the log, and in the responses to those who may read everything.
+// operators returns a mux for operators: /livez, /readyz, /metrics and /log-level. The reasons why a process is not
+// ready are logged, and shown only to principals that may read everything.
 func operators(health *telemetry.Health, registry *prometheus.Registry, log *logging.Log) *http.ServeMux {
 	health.Tell(func(r *http.Request) bool {
 		return access.Permit{Role: access.Read}.Demand(r.Context()) == nil
@@ -142,8 +142,8 @@ func operators(health *telemetry.Health, registry *prometheus.Registry, log *log
 	return mux
 }
 
-// guarded puts a guard before a mux. /livez and /readyz stay open, because whatever supervises processes has no
-// key; /metrics is for those who may read everything.
+// guarded puts a guard in front of a mux. /livez and /readyz stay open, because supervisors of processes have no key;
+// /metrics is for principals that may read everything.
 func guarded(guard *access.Guard, mux *http.ServeMux) http.Handler {
 	handler := telemetry.Routed(mux)
 	metrics := access.Require(access.Read, handler)

@@ -61,7 +61,7 @@ func (f naiveFlag) validate() error {
 	return nil
 }
 
-// or returns the zone that was given, or else what is known.
+// or returns the zone that was given, or else known.
 func (f naiveFlag) or(known string) string {
 	if f.NaiveTimezone != nil {
 		return *f.NaiveTimezone
@@ -93,7 +93,7 @@ func (c adoptCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	defer pool.Close()
-	known := source.NaiveTimezone // as it was adopted before
+	known := source.NaiveTimezone // as when the table was adopted before
 	if application != nil {
 		known, source.Celery = cmp.Or(application.NaiveTimezone, known), application.Celery
 	}
@@ -156,7 +156,7 @@ func remarks(invalid string, differences []oldbeat.Difference) (text string) {
 	return text
 }
 
-// celerys says when Celery's beat would send a schedule.
+// celerys returns when Celery's beat would send a schedule.
 func celerys(c oldbeat.Comparison) string {
 	if c.FromStart {
 		return "one interval after its beat starts"
@@ -171,7 +171,7 @@ func clock(t *time.Time) string {
 	return t.Format(time.RFC3339)
 }
 
-// unsentFlags says what becomes of runs that are due and have not been handed over when schedules go back.
+// unsentFlags says what to do with runs that are due and not handed over when schedules go back.
 type unsentFlags struct {
 	CancelUnsent bool `help:"Cancel runs that are due and have not been handed over, and count what was cancelled before as not run: the old beat sends them. Without it, such runs are an error."`
 }

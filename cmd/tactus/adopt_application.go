@@ -44,8 +44,8 @@ func (f applicationFlags) read(to console) (*importer.Application, error) {
 	return &application, err
 }
 
-// compare adds to each row the ways in which the application would run it differently. Without an application it adds
-// where tactus sends a row of which only the application knows where it goes.
+// compare adds to each row the ways in which the application would run it differently. Without an application, it adds
+// the queue to which tactus sends a row whose queue only the application knows.
 func (f applicationFlags) compare(ctx context.Context, pool *pgxpool.Pool, application *importer.Application,
 	rows []adopt.Row, now time.Time,
 ) error {
@@ -74,8 +74,8 @@ func (f applicationFlags) compare(ctx context.Context, pool *pgxpool.Pool, appli
 	return nil
 }
 
-// sameOutcome lists the differences that change nothing: both beats send no row that is done or has expired, and both
-// send one at once that is past. What the old beat has not saved it has mostly sent.
+// sameOutcome lists the differences without effect: neither beat sends a row that is done or has expired, and both send
+// a past one at once. Runs that the old beat has not saved, it has mostly sent.
 var sameOutcome = []string{"done", "expired", "past", oldbeat.Unsaved}
 
 // judge returns an error if a row would run differently and --accept does not name the difference. One such row is
@@ -109,7 +109,7 @@ func (f applicationFlags) judge(rows []adopt.Row) error {
 const mostNamed = 20
 
 // refused returns the kinds of a row's differences that --accept does not name. A row that is followed already has
-// none. Without an application only that counts of which nothing is known.
+// none. Without an application, only differences of which nothing is known count.
 func (f applicationFlags) refused(r adopt.Row) (kinds []string) {
 	if r.Change == "gone" || r.Change == "same" || slices.Contains(f.Accept, importer.AcceptAll) {
 		return nil

@@ -40,7 +40,7 @@ type step struct {
 	method  string
 	path    string
 	body    []byte
-	always  bool // it is sent also where nothing is seen to change: what is secret is not shown
+	always  bool // it is sent even if no change is visible, because secrets are not shown
 }
 
 // Run applies files.
@@ -55,7 +55,7 @@ func (c applyCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	var plain wrong // what is wrong with schedules as they are written: the server finds that, too, and more
+	var plain wrong // faults of the schedules themselves, which the server would find, too
 	for i := range items {
 		c.mark(&items[i], &faults)
 		before := len(faults)
@@ -187,7 +187,7 @@ func (c applyCmd) plan(ctx context.Context, items []item, bar *progress) (steps 
 		for _, i := range items {
 			if i.Kind != kind || i.faulty {
 				if i.Kind == calendarsMember && kind == i.Kind {
-					described = append(described, i.Name) // it is to come, although not as it is written
+					described = append(described, i.Name) // it will exist, even if its file has a fault
 				}
 				continue
 			}

@@ -14,7 +14,7 @@ type applicationSource struct {
 	Python string `default:"python3" placeholder:"PROGRAM" help:"Python that can import it and the package tactus."`
 }
 
-// items has Python print the schedules of the application, as a manifest.
+// items runs Python to print the schedules of the application as a manifest.
 func (a applicationSource) items(ctx context.Context, to console, faults *reading) ([]item, error) {
 	var problems bytes.Buffer
 	cmd := exec.CommandContext(ctx, a.Python, "-m", "tactus.celery", a.App)
@@ -33,7 +33,7 @@ func (a applicationSource) items(ctx context.Context, to console, faults *readin
 	if err := cmd.Wait(); err != nil {
 		return nil, usage("--app %s: %s ended with %v:\n%s", a.App, a.Python, err, strings.TrimSpace(problems.String()))
 	}
-	for line := range strings.Lines(problems.String()) { // what the application prints while it is imported
+	for line := range strings.Lines(problems.String()) { // the output of the application while it is imported
 		say(to.problems, "--app: %s\n", strings.TrimRight(line, "\r\n"))
 	}
 	return readManifest("--app "+a.App, raw, faults), nil

@@ -14,18 +14,18 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// one is what one thing of a kind is called.
+// one returns the singular of a kind.
 func one(kind string) string { return strings.ReplaceAll(strings.TrimSuffix(kind, "s"), "_", " ") }
 
-// secretMembers are those of a notification rule that may name variables of the environment, so that a file need not
-// have them: url: ${TACTUS_RULE_ON_CALL}.
+// secretMembers are the members of a notification rule that may refer to variables of the environment, so that secrets
+// need not be in files: url: ${TACTUS_RULE_ON_CALL}.
 var secretMembers = []string{"url", "secret", "headers"}
 
-// fillPrefix begins the names of these variables. Whoever may write a file would otherwise send themselves whatever
-// the environment of apply has, such as TACTUS_TOKEN.
+// fillPrefix begins the names of these variables. Without it, the author of a file could make apply send them any
+// variable of its environment, such as TACTUS_TOKEN.
 const fillPrefix = "TACTUS_RULE_"
 
-// fillIn puts the values of variables into the secret members of a notification rule.
+// fillIn replaces variables in the secret members of a notification rule by their values.
 func fillIn(i *item, faults *wrong) {
 	if i.Kind != rulesMember {
 		return
@@ -37,7 +37,7 @@ func fillIn(i *item, faults *wrong) {
 		}
 		var value any
 		if json.Unmarshal(raw, &value) != nil {
-			continue // checkItem says so
+			continue // checkItem reports it
 		}
 		if text, ok := value.(string); ok && member == "url" {
 			i.template = text
@@ -51,8 +51,8 @@ func fillIn(i *item, faults *wrong) {
 	}
 }
 
-// filledIn is a text, or the members of an object, with the values of variables. It tells refuse of those that have
-// none.
+// filledIn returns a text, or an object, with variables replaced by their values. It calls refuse for variables that
+// are not set.
 func filledIn(value any, refuse func(why string)) any {
 	switch v := value.(type) {
 	case map[string]any:
@@ -81,8 +81,8 @@ func filledIn(value any, refuse func(why string)) any {
 	return value
 }
 
-// shownAddress is what may be seen of an address with variables: its scheme and host if the file itself says them, and
-// else the names of the variables.
+// shownAddress returns the part of an address with variables that may be shown: the scheme and host if the file itself
+// has them, otherwise the names of the variables.
 func shownAddress(template string) string {
 	said, _, _ := strings.Cut(template, "${")
 	if _, behind, ok := strings.Cut(said, "://"); ok && strings.ContainsAny(behind, "/?#") {
@@ -93,14 +93,14 @@ func shownAddress(template string) string {
 
 var variable = regexp.MustCompile(`\$\{[^}]*\}`)
 
-// ruleContent is what may be seen of a rule that a file describes.
+// ruleContent returns the parts of a rule in a file that may be shown.
 func ruleContent(r domain.NotificationRule) domain.NotificationRule {
 	r.ID, r.Version, r.CreatedAt, r.UpdatedAt = domain.ID{}, 0, time.Time{}, time.Time{}
 	return r
 }
 
-// planRule compares a notification rule, as far as it can be seen. One with a secret is sent always, and the server
-// finds out whether it changes.
+// planRule compares the visible parts of a notification rule. A rule with a secret is always sent, and the server finds
+// out whether it changes.
 func (c applyCmd) planRule(ctx context.Context, i item, one *step) error {
 	one.body = i.body()
 	wanted, secrets, err := domain.DecodeNotificationRule(i.Name, one.body)

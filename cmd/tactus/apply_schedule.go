@@ -42,9 +42,9 @@ func (c applyCmd) planSchedule(ctx context.Context, i item, calendars []string, 
 	return c.othersOwn(i, one.Changes), nil
 }
 
-// compareWith asks the server what putting a schedule would change, and what makes it invalid although it stands so
-// already. The schedule may name calendars that the server does not know yet because the same files describe them; the
-// server is then asked about the other members.
+// compareWith asks the server what putting a schedule would change, and why the schedule is invalid if it is stored in
+// this form already. The schedule may name calendars that the server does not know yet because the same files describe
+// them; the server is then asked about the other members.
 func (c applyCmd) compareWith(
 	ctx context.Context, i item, calendars []string, one *step,
 ) (invalid, refusals []*domain.Error, err error) {
@@ -115,7 +115,7 @@ func (i item) text(pointer string) string {
 	member, nth, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
 	var list []string
 	n := 0
-	_ = json.Unmarshal(orNull(i.members[member]), &list) // not a list: then there is no text
+	_ = json.Unmarshal(orNull(i.members[member]), &list) // no text if it is not a list
 	if _, err := fmt.Sscan(nth, &n); err != nil || n >= len(list) {
 		return ""
 	}

@@ -163,11 +163,11 @@ func unix(t time.Time) float64 {
 	return float64(t.UnixMilli()) / 1000
 }
 
-// worthSaying is how late what is due has to be before /readyz says so; and stuckFor for how long it has to be later
-// than a takeover before the beat is not ready.
+// worthSaying is how late due times have to be before /readyz reports it, and stuckFor is for how long they have to be
+// later than a takeover before the beat is not ready.
 const worthSaying, stuckFor = 5 * time.Second, 5 * time.Second
 
-// behind says that more is due than fires or is handed over, by how much and why; nothing while it is not.
+// behind returns a text that says how late due times are, and why; it is empty while they are not late.
 func behind(s beat.Stats) string {
 	switch {
 	case s.Behind == 0 && s.Late.By > worthSaying:
@@ -179,10 +179,11 @@ func behind(s beat.Stats) string {
 		s.Behind, s.Lag.Round(time.Millisecond))
 }
 
-// sayStep is how long a step of PostgreSQL's clock is told.
+// sayStep is for how long /readyz reports a step of PostgreSQL's clock.
 const sayStep = time.Hour
 
-// stepped says that PostgreSQL's clock has stepped within the last hour, and what became of it; nothing otherwise.
+// stepped returns a text about a step of PostgreSQL's clock within sayStep, and its effects; it is empty if there was
+// none.
 func stepped(s beat.Stats) string {
 	if s.Steps == 0 || s.StepAge > sayStep {
 		return ""

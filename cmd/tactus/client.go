@@ -61,7 +61,7 @@ func (c clientFlags) call(ctx context.Context, method, path string, body any) ([
 	return answer, err
 }
 
-// api returns a client of the API. The actor counts where nobody has to prove who they are.
+// api returns a client of the API. The server only uses the actor if it demands no authentication.
 func (c clientFlags) api(actor string) (*tactusapi.Client, error) {
 	http, err := c.client()
 	if err != nil {
@@ -125,7 +125,7 @@ func withoutURL(err error) error {
 
 // refusal is a request that the API refused, with every fault.
 type refusal struct {
-	status int    // 0 when this program refuses it
+	status int    // 0 if this program has refused the request
 	said   string // the status in words
 	faults []*domain.Error
 }
@@ -156,7 +156,7 @@ func (r *refusal) exitCode() int {
 	return exitFailure
 }
 
-// refusedBy is what the API refuses, with faults that can be told in the words of the command.
+// refusedBy converts an error of the API to a refusal, whose faults can be translated to the words of the command.
 func refusedBy(by *tactusapi.Error) *refusal {
 	r := &refusal{status: int(by.Status), said: by.Said()}
 	for _, f := range by.Errors {
@@ -165,7 +165,7 @@ func refusedBy(by *tactusapi.Error) *refusal {
 	return r
 }
 
-// named has an error that says that something is not there name it.
+// named adds the name of an object to an error that says that it does not exist.
 func named(err error, what, name string) error {
 	if refused, ok := errors.AsType[*refusal](err); ok && len(refused.faults) == 1 && refused.faults[0].Code == domain.ErrNotFound.Code {
 		return missing(fmt.Sprintf("there is no %s %q", what, name))

@@ -58,7 +58,7 @@ type wordsCmd struct {
 	Words []string `arg:"" optional:"" passthrough:"" help:"The words behind tactus; the last one is completed."`
 }
 
-// Run prints completions, a line each. What cannot be completed is none: a shell shows no errors.
+// Run prints completions, one per line. On an error it prints none, because a shell would not show the error.
 func (c wordsCmd) Run(ctx context.Context, to console) error {
 	words := c.Words
 	if len(words) > 0 && words[0] == "--" {
@@ -79,10 +79,10 @@ func (c wordsCmd) Run(ctx context.Context, to console) error {
 	return nil
 }
 
-// completions are what the last word may become.
+// completions returns the words that the last word may be completed to.
 func completions(ctx context.Context, node *kong.Node, words []string) (all []string) {
 	last, before := words[len(words)-1], words[:len(words)-1]
-	var waiting *kong.Flag // for its value
+	var waiting *kong.Flag // the flag whose value comes next
 	arguments, connection := 0, []string{}
 	for _, word := range before {
 		switch {
@@ -141,7 +141,7 @@ func childOf(node *kong.Node, word string) *kong.Node {
 	return nil
 }
 
-// flagsOf are the flags of a command and of those above it.
+// flagsOf returns the flags of a command and of its parents.
 func flagsOf(node *kong.Node) (all []*kong.Flag) {
 	for _, group := range node.AllFlags(false) {
 		all = append(all, group...)
@@ -167,7 +167,7 @@ func positional(node *kong.Node, n int) *kong.Positional {
 	return node.Positional[n]
 }
 
-// ofFlag are the values of a flag, where there are few.
+// ofFlag returns the values of a flag that has only few.
 func ofFlag(f *kong.Flag) []string {
 	if f.Name == "context" {
 		file, _, err := readContexts()
@@ -179,7 +179,7 @@ func ofFlag(f *kong.Flag) []string {
 	return slices.Collect(maps.Keys(f.EnumMap()))
 }
 
-// isConnection reports whether a flag says which API to ask, and as whom.
+// isConnection reports whether a flag says which API to call, or as whom.
 func isConnection(f *kong.Flag) bool {
 	return f.Name == "context" || slices.Contains(ofContext, f.Name)
 }

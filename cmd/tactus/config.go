@@ -49,9 +49,9 @@ func (f databaseFlags) openBy(opening func(url string) (*pgxpool.Pool, error)) (
 	return pool, nil
 }
 
-// connect opens a pool by opening, and adds a check of the database to health. The check has a connection of its own,
-// in looks: it does not wait for those that requests have. When it finds the schema in other hands, the pool loses its
-// connections, and so do those beside it.
+// connect opens a pool by calling opening, and adds a check of the database to health. The check uses a connection of
+// its own from looks, so that it does not wait for connections that requests hold. If the check finds that somebody
+// else may change the schema, all connections of the pool, and of the pools beside it, are closed.
 func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health,
 	opening func(context.Context) (*pgxpool.Pool, error), beside ...*pgxpool.Pool,
 ) (pool, looks *pgxpool.Pool, err error) {

@@ -15,7 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// savedServer is what a context says of an API: the values of flags, by their names.
+// savedServer is a context: how to call an API, as values of flags.
 type savedServer struct {
 	URL        string `yaml:"url"`
 	Token      string `yaml:"token"`
@@ -46,7 +46,7 @@ func contextPath() (string, error) {
 // readContexts reads the file; where there is none, there are no contexts. The errors quote nothing of its content.
 func readContexts() (f contextFile, path string, err error) {
 	if path, err = contextPath(); err != nil {
-		return f, "", nil // whoever has no home has no contexts
+		return f, "", nil // a user without a home has no contexts
 	}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,15 +81,14 @@ func readContexts() (f contextFile, path string, err error) {
 	return f, path, nil
 }
 
-// contexts is a kong.Resolver that has the flags of a client say what a context says. A context that is named counts
-// more than the environment; the current one does not count where a URL is given, so that no key is sent to the server
-// of another.
+// contexts is a kong.Resolver that takes the flags of a client from a context. A context that is named overrides the
+// environment. The current context is ignored if a URL is given, so that its key is not sent to another server.
 type contexts struct{}
 
 // Validate implements kong.Resolver.
 func (contexts) Validate(*kong.Application) error { return nil }
 
-// ofContext are the flags that a context is about.
+// ofContext are the flags that a context may set.
 var ofContext = []string{"url", "token", "client-cert", "client-key", "server-ca"}
 
 // Resolve implements kong.Resolver.
@@ -116,7 +115,7 @@ func (contexts) Resolve(parsed *kong.Context, _ *kong.Path, flag *kong.Flag) (an
 	}
 	value, err := s.value(flag.Name)
 	if err == nil && value == "" && fromEnvironment != "" {
-		return nil, nil // the environment speaks of no other server
+		return nil, nil // the environment names no other server
 	}
 	return value, err
 }
@@ -149,7 +148,7 @@ func choose(named string, urlGiven bool) (*savedServer, error) {
 	return &s, nil
 }
 
-// value is what a context says of a flag.
+// value returns the value of a flag in a context.
 func (s savedServer) value(flag string) (string, error) {
 	switch flag {
 	case "url":

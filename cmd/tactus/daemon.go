@@ -17,8 +17,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/tracing"
 )
 
-// daemon is what api, relay and beat have in common: a database, an address that they listen on, a guard that decides
-// who may call it, health and metrics.
+// daemon has what api, relay and beat have in common: a database, an address to listen on, a guard that decides who may
+// call it, health and metrics.
 type daemon struct {
 	name     string
 	pool     *pgxpool.Pool
@@ -49,7 +49,7 @@ func openDaemon(ctx context.Context, name, address string, database databaseFlag
 		running: running, profile: at.profileFlags,
 	}
 	opening := database.openBounded
-	if name == "api" { // a request waits for as long as it may
+	if name == "api" { // a request may wait as long as its time limit
 		opening = database.open
 	}
 	if d.pool, d.looks, err = database.connect(ctx, d.health, opening); err != nil {
@@ -81,12 +81,12 @@ func (d *daemon) close() {
 	d.running.close(pooled, d.looks.Close)
 }
 
-// unaskedEvery is how often a process looks whether it is ready if nobody asks, and so whether somebody else has come
-// to have a hand in the schema: the connections that it has were opened before.
+// unaskedEvery is how often a process checks its readiness if nobody asks. This also checks whether somebody else may
+// change the schema now, which open connections would not notice otherwise.
 const unaskedEvery = 5 * time.Second
 
-// keepHouse does in a group what every daemon does besides its own work: it looks whether it is ready, maintains the
-// partitions, compares the time zone data of the processes, and looks who has locked a table.
+// keepHouse starts in a group what every daemon does besides its own work: it checks readiness, maintains the
+// partitions, compares the time zone data of the processes, and watches for locked tables.
 func (d *daemon) keepHouse(ctx context.Context, group partGroup, retention retentionFlags) {
 	group.Go("readiness", func() error { return d.health.Keep(ctx, unaskedEvery) })
 	group.Go("partitions", func() error { return maintain(ctx, d.pool, retention, d.log, d.registry) })

@@ -26,8 +26,8 @@ type deadletterCmd struct {
 	Drop  dropCmd    `cmd:"" help:"Remove dead letters from the list for good."`
 }
 
-// letterBox returns the box of dead letters that a relay and a beat on these servers fill. Without a Redis it is of
-// what PostgreSQL has, and puts back what it can without one.
+// letterBox returns the box of dead letters for a relay and a beat on these servers. Without a Redis, the box has only
+// the letters in PostgreSQL, and can only put back those that do not need Redis.
 func letterBox(pool *pgxpool.Pool, events goredis.UniversalClient, stream string, lease time.Duration) *deadletter.Box {
 	box := &deadletter.Box{
 		Pool: pool, Stream: stream, Tasks: []string{celerySink, streamsSink}, Lease: lease,
@@ -86,7 +86,7 @@ func (c lettersCmd) Run(ctx context.Context, to console) error {
 	}
 	defer closeAll()
 	letters, err := box.List(ctx, deadletter.Filter{Source: c.Source, Limit: c.Limit})
-	if err != nil && len(letters) == 0 { // nobody knows whether there are any
+	if err != nil && len(letters) == 0 { // it is not known whether there are any
 		return err
 	}
 	return errors.Join(c.print(to.out, letters), err)
@@ -170,7 +170,7 @@ func (c retryCmd) tell(to io.Writer, done []deadletter.Outcome, again int) error
 	return table.Flush()
 }
 
-// ofThemLocked counts, in words, those that were passed over for a lock.
+// ofThemLocked returns a text with the number of letters that were passed over because of a lock.
 func ofThemLocked(done []deadletter.Outcome) string {
 	locked := 0
 	for _, o := range done {

@@ -32,7 +32,7 @@ type definitionFlags struct {
 	Disabled *bool   `help:"Create the schedule disabled; of one that is there, --disabled=false enables it."`
 }
 
-// runFlags say what a single run may have otherwise than its schedule.
+// runFlags say what a single run may have different from its schedule.
 type runFlags struct {
 	Args     string     `placeholder:"JSON" help:"Arguments of the task, a JSON list."`
 	Kwargs   string     `placeholder:"JSON" help:"Keyword arguments of the task, a JSON object."`
@@ -59,7 +59,7 @@ func (f runFlags) fill(members map[string]any) error {
 	return nil
 }
 
-// given adds the members whose flags were given, also those that take something away: 0, false or an empty text.
+// given adds the members whose flags were given, including those that remove something: 0, false or an empty text.
 func given[T any](members map[string]any, flags map[string]*T) {
 	for name, value := range flags {
 		if value != nil {
@@ -112,7 +112,7 @@ func readJSON(path string, into any) error {
 	if err != nil {
 		return fmt.Errorf("read definition: %w", err)
 	}
-	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) { // a file that is something else is not cited
+	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) { // the error does not quote a file that is something else
 		return usage("%s: want a JSON object", path)
 	}
 	if err := json.Unmarshal(raw, into); err != nil {

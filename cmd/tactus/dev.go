@@ -105,7 +105,7 @@ func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to c
 		return err
 	}
 	health, registry := &telemetry.Health{}, telemetry.NewRegistry()
-	requests, err := c.open(ctx) // of its own: requests that wait for a locked row keep no connection from the beat
+	requests, err := c.open(ctx) // its own pool: waiting requests use none of the beat's
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to c
 	return group.Wait()
 }
 
-// resultBackend is where workers store results: as JSON, which events of workers have not.
+// resultBackend returns the URL at which workers store results. Results are JSON, which events of workers are not.
 func (c devCmd) resultBackend() secret {
 	if c.ResultBackend.isSet() {
 		return c.ResultBackend

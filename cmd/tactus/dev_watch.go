@@ -11,7 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/wait"
 )
 
-// ownServer is a server that dev has started, and starts again when it ends by itself.
+// ownServer is a server that dev has started, and that it restarts if the server ends by itself.
 type ownServer struct {
 	name string
 	childServer
@@ -30,8 +30,8 @@ const (
 	restartSpan  = time.Minute
 )
 
-// watch starts a server again when it has ended, until ctx ends. It gives up, with the reason, when the folder is gone
-// or the server does not stay.
+// watch restarts a server whenever it ends, until ctx ends. It returns an error if the folder is gone, or if the server
+// ends too often.
 func (o *ownServers) watch(ctx context.Context, s ownServer) error {
 	var begun []time.Time
 	for {
@@ -62,7 +62,7 @@ func (o *ownServers) watch(ctx context.Context, s ownServer) error {
 	}
 }
 
-// folderThere returns an error once somebody has deleted or moved the state folder, whatever it is that runs in it.
+// folderThere returns an error if the state folder was deleted or moved, even while servers are still running in it.
 func (o *ownServers) folderThere() error {
 	_, err := os.Stat(filepath.Join(o.dir, "lock"))
 	if errors.Is(err, os.ErrNotExist) {

@@ -52,7 +52,7 @@ func (c doctorCmd) Run(ctx context.Context, to console, all *commands) error {
 	return nil
 }
 
-// tracesGo says where processes with the same settings send their traces.
+// tracesGo reports where processes with the same settings send their traces.
 func (c doctorCmd) tracesGo(d *diagnosis) error {
 	on, fault := c.Otel.wanted()
 	if fault != "" {

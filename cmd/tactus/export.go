@@ -124,7 +124,8 @@ func (c exportCeleryCmd) Run(ctx context.Context, to console) error {
 	return printJSON(to.out, told)
 }
 
-// cameFrom refuses a source from which nothing came while there are others: the old beat would send everything again.
+// cameFrom refuses a source from which nothing was imported if there are other sources. Without the last runs, the old
+// beat would send everything again.
 func cameFrom(ctx context.Context, pool *pgxpool.Pool, source importer.Source) error {
 	labels, err := importer.ImportedFrom(ctx, pool, source.Kind)
 	if err != nil || len(labels) == 0 || slices.Contains(labels, source.Label) {

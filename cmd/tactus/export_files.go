@@ -80,7 +80,8 @@ func (c exportFilesCmd) Run(ctx context.Context, to console) error {
 	return errReported
 }
 
-// writable returns what of a manifest can be written as YAML, and says what cannot: half of a cut emoji is in no YAML.
+// writable returns the part of a manifest that can be written as YAML, and names what cannot be: YAML cannot express
+// one half of a surrogate pair.
 func writable(file map[string][]json.RawMessage) (text []byte, unwritten []string, err error) {
 	if text, err = yamlOf(file); err == nil {
 		return text, nil, nil
@@ -164,7 +165,7 @@ func (c exportFilesCmd) others(ctx context.Context, file map[string][]json.RawMe
 			return fmt.Errorf("read the answer: %w", err)
 		}
 		for _, k := range some.Calendars {
-			if k.InvalidReason != "" { // what would be applied has other days, or none
+			if k.InvalidReason != "" { // applying it would give other days, or none
 				return fmt.Errorf("calendar %s: %s: put it again, or delete it", k.Name, k.InvalidReason)
 			}
 			raw, err := json.Marshal(struct {
@@ -198,8 +199,8 @@ func (c exportFilesCmd) others(ctx context.Context, file map[string][]json.RawMe
 	return nil
 }
 
-// rules adds notification rules, without what is secret of them: the server that has them keeps it when the file is
-// applied, and another one asks for an address.
+// rules adds notification rules, without their secrets. If the file is applied to the same server, the server keeps the
+// secrets; another server demands an address.
 func (c exportFilesCmd) rules(ctx context.Context, file map[string][]json.RawMessage) error {
 	for page := 1; ; page++ {
 		answer, err := c.call(ctx, http.MethodGet, fmt.Sprintf("/notification-rules?per_page=100&page=%d", page), nil)
@@ -234,7 +235,7 @@ func (c exportFilesCmd) rules(ctx context.Context, file map[string][]json.RawMes
 	}
 }
 
-// first are the members that come before all others, because a reader looks for them.
+// first are the members that come before all others, because a reader looks for them first.
 var first = []string{
 	"name", "pattern", "description", "cron_expression", "interval_seconds", "run_at", "rrule", "preset_name",
 	"timezone", "task_name", "args", "kwargs", "days",

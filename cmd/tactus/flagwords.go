@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// memberOf is which member of the API each flag and argument gives that is not called as its member.
+// memberOf maps flags and arguments to the API's member that they give, if that has another name.
 var memberOf = map[string]string{
 	"cron": "cron_expression", "every": "interval_seconds", "at": "run_at", "preset": "preset_name", "tz": "timezone",
 	"dialect": "cron_dialect", "task": "task_name", "tag": "tags", "exclude-calendar": "exclude_calendars",
@@ -24,10 +24,10 @@ var memberOf = map[string]string{
 	"misfire-grace": "misfire_grace_seconds", "gap": "dst_gap",
 }
 
-// otherwise are flags that are called as others which give a member, and mean something else.
+// otherwise are flags with the name of a flag that gives a member, but with another meaning.
 var otherwise = []string{"runs --every", "notify --every", "key --expires", "key --overlap", "schedule --disabled"}
 
-// knowMembers has flags be known by the names of their members, too: --timezone is --tz.
+// knowMembers makes each flag known by the name of its member as well: --timezone is --tz.
 func knowMembers(k *kong.Kong) error {
 	for _, command := range k.Model.Children {
 		eachFlagOf(command, func(f *kong.Flag) {
@@ -39,7 +39,7 @@ func knowMembers(k *kong.Kong) error {
 	return nil
 }
 
-// eachFlagOf does something with each flag of a command, and of the commands in it.
+// eachFlagOf calls do for each flag of a command and of its subcommands.
 func eachFlagOf(command *kong.Node, do func(*kong.Flag)) {
 	for _, f := range command.Flags {
 		do(f)
@@ -49,7 +49,7 @@ func eachFlagOf(command *kong.Node, do func(*kong.Flag)) {
 	}
 }
 
-// flagWords are the flags and arguments of a command by the members that they give.
+// flagWords maps members to the flags and arguments of a command that give them.
 type flagWords map[string]string
 
 func wordsOf(parsed *kong.Context) flagWords {
@@ -78,7 +78,8 @@ func wordsOf(parsed *kong.Context) flagWords {
 	return words
 }
 
-// inFlags has what the API refused speak of the flags of the command instead of the members of a request.
+// inFlags translates an error of the API, so that it names the flags of the command instead of the members of a
+// request.
 func inFlags(err error, parsed *kong.Context) error {
 	refused, ok := errors.AsType[*refusal](err)
 	if !ok {
@@ -101,7 +102,7 @@ var (
 	switchedOn = regexp.MustCompile(`"([a-z_]+)": true`)
 )
 
-// fault returns a fault in words of the command line.
+// fault returns a fault in the words of the command line.
 func (w flagWords) fault(f *domain.Error) *domain.Error {
 	said := *f
 	if f.Code == domain.ErrNameTaken.Code {

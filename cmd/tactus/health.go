@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// healthCmd is the health check of a container that has no curl. It sends no key, and needs none: a check that depended
-// on one would have every container restarted when the key is revoked.
+// healthCmd is the health check for containers without curl. It needs no key: if it did, revoking the key would make
+// every container restart.
 type healthCmd struct {
 	credentialFlags
 	hereFlags
@@ -41,7 +41,7 @@ func (c healthCmd) Run(ctx context.Context, to console) error {
 	return told(response, err, to)
 }
 
-// told prints that a process is ready, or returns the reasons why it is not.
+// told prints that a process is ready, or returns an error with the reasons why it is not.
 func told(response *http.Response, err error, to console) error {
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func told(response *http.Response, err error, to console) error {
 	return errors.Join(reasons...)
 }
 
-// ask asks a process whether it is ready. With the key it says why not.
+// ask asks a process whether it is ready. With a key, the answer has the reasons why it is not.
 func (c healthCmd) ask(ctx context.Context, withKey bool) (*http.Response, error) {
 	who := c.credentialFlags
 	if !withKey {
@@ -72,7 +72,7 @@ func (c healthCmd) ask(ctx context.Context, withKey bool) (*http.Response, error
 	return c.URL.ask(ctx, who, http.MethodGet, "/readyz")
 }
 
-// ask sends a process a request without a body. The caller closes the answer's.
+// ask sends a request without a body to a process. The caller closes the body of the answer.
 func (s secret) ask(ctx context.Context, who credentialFlags, method, path string) (*http.Response, error) {
 	request, err := s.request(ctx, method, path, nil)
 	if err != nil {

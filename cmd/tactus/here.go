@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// hereFlags find the process of the container that a health check runs in. An image has one check for api, relay and
-// beat, and the check has the environment of the process: so it goes by the settings that say where that one listens.
-// Without them it takes the first of the ports of api, relay and beat where somebody listens.
+// hereFlags find the process of the container in which a health check runs. An image has one check for api, relay and
+// beat. The check has the environment of the process, so it uses the settings that say where the process listens.
+// Without these settings it tries the default ports of api, relay and beat, and takes the first one that answers.
 type hereFlags struct {
 	Here     bool   `help:"Ask the process of this container, where its settings say that it listens."`
 	HTTPAddr string `name:"http-addr" env:"TACTUS_HTTP_ADDR" placeholder:"HOST:PORT" help:"With --here: where it is."`

@@ -50,8 +50,8 @@ type pruneFlags struct {
 	PruneAll bool `help:"The same, even if nothing from this source would be left."`
 }
 
-// checks refuses to delete the last of what came from a source: an input that is empty by mistake, as of a command
-// that failed or of a Redis that lost its data, must not stop everything. gone is how many would be deleted.
+// checks refuses to delete the last schedules of a source. An input that is empty by mistake, because a command failed
+// or a Redis lost its data, must not stop everything. gone is how many would be deleted, and left how many would stay.
 func (f pruneFlags) checks(gone, left int, one, several string) error {
 	if !f.Prune || f.PruneAll || gone == 0 || left > 0 {
 		return nil
@@ -88,10 +88,10 @@ func knownKinds(accepted, kinds []string) error {
 // maxLabel is the most characters of a label, which becomes part of a tag and of names.
 const maxLabel = 100
 
-// sourceLabel is the one that --source gives, or empty. A blank at either end makes no other source.
+// sourceLabel returns the label that --source gives, or an empty text. It ignores blanks at both ends.
 func (f importFlags) sourceLabel() string { return strings.TrimSpace(f.Source) }
 
-// from returns the source. Its label is the one that --source gives, or otherwise called.
+// from returns the source. Its label is the one that --source gives, or else called.
 func (f importFlags) from(kind, called string) (importer.Source, error) {
 	label := cmp.Or(f.sourceLabel(), called)
 	if utf8.RuneCountInString(label) > maxLabel {
@@ -106,8 +106,8 @@ func (f importFlags) fromApplication(application importer.Application) (importer
 	return f.from(importer.Celery, application.Label)
 }
 
-// alone refuses a source whose label nobody gave while there is another source of the same name. If both are the same
-// place, everything would come in twice; if not, only the user can tell. Without names there is no such doubt.
+// alone refuses a source without a given label if another source has one of its names. If both are the same place,
+// everything would be imported twice; only the user knows whether they are. Without names there is no such doubt.
 func (f importFlags) alone(ctx context.Context, i *importer.Importer, names ...string) error {
 	if f.sourceLabel() != "" {
 		return nil
@@ -193,7 +193,7 @@ func (f importFlags) show(to io.Writer, rows []importer.Row) (refused int, err e
 	return changes["refused"], table.Flush()
 }
 
-// destination says where the tasks of a row go, and what says so unless its schedule does.
+// destination returns where the tasks of a row go, and, unless its schedule decides that, what does.
 func destination(r importer.Row) string {
 	switch r.QueueBy {
 	case "":

@@ -11,11 +11,11 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// One grammar of times and of lengths of time holds for all commands. A time is RFC 3339, the same without an offset, a
-// day, or a length of time: that much ago where the past is asked about, and from now on where something is to come. A
-// length of time is 90m, 1h30m, 30d or 2w.
+// All commands share one grammar for times and durations. A time is in RFC 3339, the same without an offset, a day, or
+// a duration: before now if the flag is about the past, after now if it is about the future. A duration is 90m, 1h30m,
+// 30d or 2w.
 
-// layouts are those of times without an offset, and of days.
+// layouts are the layouts of times without an offset, and of days.
 var layouts = []string{"2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly}
 
 func noTime(text string) error {
@@ -23,8 +23,8 @@ func noTime(text string) error {
 		"time as in 90m, 48h or 30d", text)
 }
 
-// readTime reads a time of the grammar. What has no offset is in the zone; a length of time counts from now, in the
-// direction of its sign, or else of toward.
+// readTime parses a time of the grammar. A time without an offset is in the zone. A duration counts from now, in the
+// direction of its sign, or without a sign in that of toward.
 func readTime(text string, toward time.Duration, zone *time.Location) (time.Time, error) {
 	if length, err := parseLength(text); err == nil {
 		if !strings.HasPrefix(text, "+") && !strings.HasPrefix(text, "-") {
@@ -48,8 +48,8 @@ const (
 	ahead = time.Duration(1)
 )
 
-// instant is a time on the command line, of the past if it is a length of time. Without an offset it is in this
-// machine's zone.
+// instant is a time on the command line. A duration lies in the past; a time without an offset is in this machine's
+// zone.
 type instant struct{ time.Time }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -79,7 +79,7 @@ func (t *comingTime) UnmarshalText(text []byte) error {
 	return err
 }
 
-// timeText is a time as the API reads it. No text takes a time away.
+// timeText returns a time in the form that the API reads. An empty text stays empty, and removes a time.
 func timeText(text string, toward time.Duration) (string, error) {
 	if text == "" {
 		return "", nil
@@ -97,7 +97,7 @@ func timeText(text string, toward time.Duration) (string, error) {
 	return text, nil
 }
 
-// inSeconds is a length of time for which the API wants a number of seconds, which may be said instead.
+// inSeconds is a duration that the API takes as a number of seconds. It may also be given as such a number.
 type inSeconds float64
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -114,7 +114,7 @@ func (s *inSeconds) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// durations has kong read every length of time by the grammar.
+// durations makes kong parse every duration by this grammar.
 var durations = kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
 	var text string
 	if err := ctx.Scan.PopValueInto("duration", &text); err != nil {
@@ -128,7 +128,7 @@ var durations = kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFun
 	return nil
 }))
 
-// pointed has kong read what may be absent by the text that it unmarshals.
+// pointed makes kong parse optional values by their UnmarshalText.
 func pointed[T any, P interface {
 	*T
 	encoding.TextUnmarshaler
@@ -147,13 +147,13 @@ func pointed[T any, P interface {
 	}))
 }
 
-// units are those that Go's lengths of time do not have.
+// units are the units that Go's durations lack.
 var units = []struct {
 	name string
 	is   time.Duration
 }{{"w", 7 * 24 * time.Hour}, {"d", 24 * time.Hour}}
 
-// parseLength reads a length of time. A day has 24 hours.
+// parseLength parses a duration. A day has 24 hours.
 func parseLength(text string) (time.Duration, error) {
 	fault := usage("%q: want a length of time with its unit, as in 90s, 5m, 1h30m, 30d or 2w", text)
 	rest := strings.TrimPrefix(strings.TrimPrefix(text, "-"), "+")

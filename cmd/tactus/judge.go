@@ -21,7 +21,8 @@ const (
 	forgetEvery = time.Minute
 )
 
-// judge checks until ctx ends what SQL functions have written. They cannot find all that makes a schedule invalid.
+// judge checks the schedules that SQL functions have written, until ctx ends. The functions themselves cannot find
+// every fault of a schedule.
 func judge(ctx context.Context, pool *pgxpool.Pool, timezone string, workers celery.Config, log *slog.Logger) error {
 	store := outbox.NewStore(pool, timezone, workers.Check)
 	var forgot time.Time

@@ -23,7 +23,7 @@ type keyCmd struct {
 	Rotate keyRotateCmd `cmd:"" help:"Replace an API key by a new one, and end it after an overlap."`
 }
 
-// keyStore says where the keys are.
+// keyStore says how to reach the keys.
 type keyStore struct {
 	clientFlags
 	DatabaseURL secret `env:"DATABASE_URL" placeholder:"URL" help:"PostgreSQL, postgres://user:password@host:port/database; or DATABASE_URL_FILE, a file with it."`

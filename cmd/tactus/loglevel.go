@@ -35,8 +35,8 @@ func (f logFlags) log(to console) (*logging.Log, error) {
 	return logs, nil
 }
 
-// driversLogTo has libraries log to the log of the process: go-redis, and what uses the standard library's log, such as
-// its HTTP server.
+// driversLogTo makes libraries log to the log of the process: go-redis, and users of the standard library's log, such
+// as its HTTP server.
 func driversLogTo(to *slog.Logger) {
 	redis.LogTo(to)
 	log.SetFlags(0)
@@ -44,7 +44,7 @@ func driversLogTo(to *slog.Logger) {
 	slog.SetDefault(to)
 }
 
-// logLevelPath is where a process shows from which level on it logs, and changes it.
+// logLevelPath is the path at which a process shows the level of its log, and lets it be changed.
 const logLevelPath = "/log-level"
 
 // mountLogLevel lets administrators change the level of a process's log, and readers see it.

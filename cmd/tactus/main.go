@@ -68,7 +68,7 @@ const (
 	exitUsage   = 2
 
 	exitNotFound = 3
-	exitConflict = 4 // with what is there, or with another change
+	exitConflict = 4 // with what exists, or with another change
 )
 
 // errUsage marks an error in how a command was called, which exits with 2.
@@ -77,7 +77,7 @@ var errUsage = errors.New("usage")
 // console holds the outputs of a command: out for its results, problems for everything else.
 type console struct {
 	out, problems io.Writer
-	own           bool // they are the process's own: what libraries log of themselves belongs there, too
+	own           bool // the outputs are those of the process, so libraries log there, too
 }
 
 func newParser(into *commands, to console, exit func(int)) (*kong.Kong, error) {
@@ -126,7 +126,7 @@ func run(args []string, out, problems io.Writer) int {
 	return running.within(ctx, problems, func() int { return exitCode(inFlags(parsed.Run(), parsed), problems) })
 }
 
-// actorOf is who makes the changes of a command: a process of tactus, or whoever has called the program.
+// actorOf returns the actor of a command's changes: a process of tactus, or the user of the program.
 func actorOf(command string) string {
 	switch name, _, _ := strings.Cut(command, " "); name {
 	case "api", "relay", "beat", "dev":
@@ -135,7 +135,7 @@ func actorOf(command string) string {
 	return cliActor()
 }
 
-// helpFor names the help of the command that was called wrongly.
+// helpFor returns the command line that prints the help for a wrong call.
 func helpFor(err error) string {
 	if wrong, ok := errors.AsType[*kong.ParseError](err); ok && wrong.Context != nil {
 		if at := wrong.Context.Selected(); at != nil {
@@ -174,13 +174,13 @@ func exitCode(err error, problems io.Writer) int {
 	return exitFailure
 }
 
-// coded is an error that says with which code to exit.
+// coded is an error with an exit code.
 type coded interface {
 	error
 	exitCode() int
 }
 
-// missing says that there is no such thing.
+// missing is the error for something that does not exist.
 type missing string
 
 func (m missing) Error() string { return string(m) }

@@ -45,7 +45,7 @@ func (f retentionFlags) validate() error {
 	return nil
 }
 
-// leastShadow is how late a due time can be and still be decided in shadow mode.
+// leastShadow is longer than a due time can be late and still be decided in shadow mode.
 const leastShadow = 24 * time.Hour
 
 const (
@@ -128,7 +128,8 @@ func newPartitionsReady() *prometheus.GaugeVec {
 	}, []string{"table"})
 }
 
-// maintain goes by the slowest clock: one that is far ahead for a minute has no young row dropped.
+// maintain judges the age of rows by the slowest clock, so that a clock which is far ahead for a minute cannot get
+// young rows dropped.
 func (f retentionFlags) maintain(ctx context.Context, pool *pgxpool.Pool, clock *slowclock.Clock) (did outbox.Upkeep,
 	err error,
 ) {

@@ -29,7 +29,7 @@ const (
 
 var manifestKinds = []string{calendarsMember, routesMember, schedulesMember, rulesMember}
 
-// pathOf is where the API has things of a kind.
+// pathOf returns the API's path for a kind.
 func pathOf(kind string) string { return "/" + strings.ReplaceAll(kind, "_", "-") + "/" }
 
 // called maps a kind to the member that names an item.
@@ -57,7 +57,7 @@ func (i item) body(without ...string) []byte {
 			members[name] = value
 		}
 	}
-	raw, _ := json.Marshal(members) // they are valid JSON
+	raw, _ := json.Marshal(members) // all are valid JSON
 	return raw
 }
 
@@ -109,7 +109,7 @@ func (w *wrong) add(at, format string, args ...any) {
 	*w = append(*w, at+": "+fmt.Sprintf(format, args...))
 }
 
-// reading collects the faults of manifests, and counts what they come to once their anchors are expanded.
+// reading collects the faults of manifests, and counts their size with anchors expanded.
 type reading struct {
 	wrong
 	bytes, most int
@@ -118,7 +118,7 @@ type reading struct {
 
 func newReading() *reading { return &reading{most: spareBytes} }
 
-// spareBytes is how much manifests may come to beyond what stands in them, times as often as it is copied.
+// spareBytes is how many bytes expanded anchors may add to manifests, counted once for each copy.
 const (
 	spareBytes = 64 << 20
 	copies     = 8
@@ -136,7 +136,7 @@ func readManifests(paths []string, faults *reading) (items []item, err error) {
 	return items, nil
 }
 
-// describedOnce adds a fault for each item that is described by another one as well.
+// describedOnce adds a fault for each item that is described twice.
 func describedOnce(items []item, faults *wrong) {
 	seen := map[[2]string]item{}
 	for _, i := range items {
@@ -216,7 +216,8 @@ func readManifest(file string, raw []byte, faults *reading) (items []item) {
 	}
 }
 
-// namedAnchor matches what an error of YAML cites of a file, which may be no description, but somebody's secret.
+// namedAnchor matches the part of a YAML error that quotes the file. The file may not be a manifest, but contain a
+// secret.
 var namedAnchor = regexp.MustCompile(`(?s)anchor '.*'`)
 
 // readable returns JSON that YAML can read: without the tabs that JSON may have between values, without surrogate
@@ -250,7 +251,7 @@ func itemsOf(document place, faults *reading) (items []item) {
 		faults.add(document.at(""), "want an object with the members %s", strings.Join(manifestKinds, ", "))
 		return nil
 	}
-	if !describes(document.node) { // nothing of it is cited
+	if !describes(document.node) { // the error quotes nothing of it
 		faults.add(document.at(""), "it describes nothing: it has none of the members %s",
 			strings.Join(manifestKinds, ", "))
 		return nil
@@ -288,7 +289,7 @@ func describes(document *yaml.Node) bool {
 
 func itemOf(kind string, at place, faults *reading) (i item, ok bool) {
 	if faults.tooMuch {
-		return i, false // which was said
+		return i, false // it was reported
 	}
 	c := converter{reading: faults}
 	raw, err := c.convert(at.node)
@@ -315,7 +316,7 @@ type converter struct {
 	reading      *reading
 }
 
-// maxNodes and maxDepth bound an item, which anchors may multiply, or put into itself.
+// maxNodes and maxDepth bound an item, since anchors may multiply it, or nest it in itself.
 const (
 	maxNodes = 1_000_000
 	maxDepth = 1_000
@@ -337,7 +338,7 @@ func (c *converter) convert(n *yaml.Node) (raw json.RawMessage, err error) {
 	return raw, err
 }
 
-// count counts bytes each time that they are copied, and refuses more than the files may come to.
+// count counts bytes each time that they are copied, and returns an error if they are too many.
 func (r *reading) count(bytes int) error {
 	if r.bytes += bytes; r.bytes <= r.most {
 		return nil

@@ -14,16 +14,16 @@ import (
 	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
-// notificationFlags say what notifications may reach.
+// notificationFlags say which networks notifications may reach.
 type notificationFlags struct {
 	Private   []string `name:"notify-private" env:"TACTUS_NOTIFY_PRIVATE" placeholder:"NETWORK" help:"Private networks that notifications may be sent to, such as 10.0.0.0/8,192.168.1.7; none unless given."`
 	RunEvents *bool    `name:"run-events" env:"TACTUS_RUN_EVENTS" help:"true: append the state of every run that ends to the stream tactus:runs (run.succeeded, run.failed, run.missed ...), whatever notification rules say; false: no longer. It is of the whole installation; a relay that is told neither leaves it as it is."`
 }
 
-// runStream is the key of the stream of what has happened to runs.
+// runStream is the key of the stream of happenings.
 const runStream = "tactus:runs"
 
-// notifications returns who tells what has happened. It does nothing while there are no rules.
+// notifications returns the service that delivers notifications. It does nothing while there are no rules.
 func (f notificationFlags) notifications(pool *pgxpool.Pool, events goredis.UniversalClient, to redisFlags, keep time.Duration,
 	log *slog.Logger, registry prometheus.Registerer,
 ) (*notify.Service, error) {

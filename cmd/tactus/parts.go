@@ -11,11 +11,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// stopLimit is how long a process takes to stop at most, whatever hangs. The drain of an api is part of it; a longer
-// drain than the default one is added.
+// stopLimit is how long a process may take to stop, whatever hangs. It includes the default drain of an api; a longer
+// drain is added.
 const stopLimit = 20 * time.Second
 
-// parts are what runs in a process. When the process is to stop, it says which of them do not end.
+// parts are the concurrent parts of a process. If the process does not stop in time, it reports which of them have not
+// ended.
 type parts struct {
 	limit    time.Duration
 	stop     func()
@@ -30,7 +31,7 @@ func newParts() *parts {
 	return &parts{limit: stopLimit, stopping: stopping, stop: sync.OnceFunc(func() { close(stopping) })}
 }
 
-// begin notes a part until it ends.
+// begin notes that a part is running, until end is called.
 func (p *parts) begin(name string) (end func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -49,7 +50,7 @@ func (p *parts) do(name string, part func() error) error {
 	return part()
 }
 
-// close runs a function that closes something, and may hang.
+// close runs a function that closes something, as a part, because it may hang.
 func (p *parts) close(name string, end func()) {
 	_ = p.do(name, func() error {
 		end()
@@ -57,10 +58,10 @@ func (p *parts) close(name string, end func()) {
 	})
 }
 
-// pooled is what is closed when all parts have ended.
+// pooled is the name of the part that closes pools after all other parts have ended.
 const pooled = "connections to PostgreSQL"
 
-// partGroup runs parts beside each other. When one of them fails, the others are to end.
+// partGroup runs parts concurrently. If one of them fails, the others are told to end.
 type partGroup struct {
 	*errgroup.Group
 	parts *parts
@@ -81,8 +82,8 @@ func (g partGroup) Go(name string, part func() error) {
 	})
 }
 
-// within returns the exit code of a command, or gives the command up when it has been stopping for too long. The
-// process ends then, and what hangs with it.
+// within runs a command and returns its exit code. If the command takes too long to stop, within returns without
+// waiting for it, and the process ends.
 func (p *parts) within(ctx context.Context, problems io.Writer, command func() int) int {
 	context.AfterFunc(ctx, p.stop)
 	ended := make(chan int, 1)

@@ -2,7 +2,7 @@ package main
 
 import "encoding/json"
 
-// policyFlags define the rest of a schedule: how its trigger is read, when it may fire, and what its runs carry.
+// policyFlags define the rest of a schedule: how its trigger is read, when it may fire, and what its runs contain.
 type policyFlags struct {
 	CronSeconds   *bool       `help:"The cron expression begins with the seconds."`
 	Anchor        *comingTime `placeholder:"TIME" help:"Instant from which an interval counts."`

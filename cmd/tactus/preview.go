@@ -57,7 +57,7 @@ func (c previewCmd) Run(to console) error {
 	return previewTable(to.out, p)
 }
 
-// after is the time after which due times are shown.
+// after returns the time after which due times are shown.
 func (c previewCmd) after() (time.Time, error) {
 	if c.After == "" {
 		return time.Now(), nil

@@ -12,7 +12,8 @@ import (
 )
 
 // printable writes control characters as escapes. Names and arguments come from other people, and a terminal would obey
-// control characters in them: move its cursor, rename its window, or type. Newlines and tabs come from us and stay.
+// control characters in them: move its cursor, rename its window, or type. Newlines and tabs come from this program,
+// and stay.
 type printable struct{ to io.Writer }
 
 // Write implements io.Writer. Each call must have whole characters, as the calls of fmt and tabwriter do.
@@ -27,17 +28,16 @@ func (p printable) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// oneLine is escaped for a text that is to begin no line of its own: newlines and tabs are escaped, too.
+// oneLine is like escaped, but escapes newlines and tabs as well, so that no part of the text begins a line of its own.
 func oneLine(text string) string {
 	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(escaped(text))
 }
 
-// ours is a text whose newlines and tabs say leaves: it has them from this program, or escapes those of others, as JSON
-// does.
+// ours is a text whose newlines and tabs say does not escape: they come from this program, and those of others are
+// escaped already, as in JSON.
 type ours string
 
-// say prints values by a format. No value begins a line or a column, whatever it has come from: newlines and tabs are
-// those of the format alone.
+// say prints values by a format. It escapes newlines and tabs in values, so no value can begin a line or a column.
 func say(to io.Writer, format string, values ...any) (int, error) {
 	for i, value := range values {
 		values[i] = inLine(value)
@@ -60,11 +60,11 @@ func inLine(value any) any {
 	return value
 }
 
-// sayLine prints one line, whatever the names in it have.
+// sayLine prints exactly one line, whatever characters its values have.
 func sayLine(to io.Writer, format string, values ...any) { say(to, format+"\n", values...) }
 
-// tell prints an error. One of several lines is indented behind the first, so that no name in it begins a line that
-// looks like another message.
+// tell prints an error. If the error has several lines, those after the first are indented, so that no name in the
+// error can begin a line that looks like another message.
 func tell(to io.Writer, err error) {
 	fault := strings.TrimRight(err.Error(), "\n")
 	say(to, "tactus: %s\n", ours(strings.ReplaceAll(fault, "\n", "\n  ")))

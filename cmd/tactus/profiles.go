@@ -9,7 +9,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
-// profileFlags say where a process serves profiles of itself.
+// profileFlags say where a process serves its profiles.
 type profileFlags struct {
 	PprofAddr string `name:"pprof-addr" env:"TACTUS_PPROF_ADDR" placeholder:"HOST:PORT" help:"Loopback address to serve Go's profiles on, at /debug/pprof/, to whoever is on this machine (default none)."`
 }

@@ -2,7 +2,7 @@ package main
 
 import "github.com/tactus-dev/tactus/internal/celery"
 
-// keyFlags say how the workers' keys in the broker are named.
+// keyFlags say how the workers name their keys in the broker.
 type keyFlags struct {
 	KeyPrefix string `name:"celery-key-prefix" env:"TACTUS_CELERY_KEY_PREFIX" help:"The global_keyprefix of the workers' transport options."`
 }

@@ -29,10 +29,10 @@ func watchRelay(health *telemetry.Health, r server) {
 	})
 }
 
-// server tells how sinks are served.
+// server returns the figures of sinks.
 type server interface{ Stats() []relay.Stats }
 
-// allServed are several.
+// allServed joins several servers.
 type allServed []server
 
 // Stats implements server.
@@ -90,7 +90,7 @@ func (m relayMetrics) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// freshFor is how long a reading counts that says that nothing waits. A relay reads once a second.
+// freshFor is how long the finding that nothing waits stays valid. A relay looks once a second.
 const freshFor = 5 * time.Second
 
 // unpublishedAge returns the age of the oldest unpublished event in seconds, or NaN when it is not known whether any

@@ -48,7 +48,7 @@ func (f relayFlags) withNames(
 			for i := range found {
 				refused = append(refused, runs[i])
 			}
-			if err := claims.JudgeRuns(ctx, pool, refused); !postgres.LockTimedOut(err) { // else the next run is told of
+			if err := claims.JudgeRuns(ctx, pool, refused); !postgres.LockTimedOut(err) { // locked: later
 				return found, err
 			}
 			return found, nil

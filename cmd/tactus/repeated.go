@@ -6,11 +6,11 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// choosing is how the help of a flag begins that says which schedules, runs or events are meant.
+// choosing begins the help of every flag that selects schedules, runs or events.
 const choosing = "Only "
 
-// refuseRepeated refuses flags that choose and are given more than once, if they take one value: of the values all but
-// the last would be passed over, and others would be listed, or deleted, than were asked for.
+// refuseRepeated refuses selecting flags with one value that are given more than once. Otherwise all values but the
+// last would be ignored, and the command would list, or delete, others than were asked for.
 func refuseRepeated(parsed *kong.Context) error {
 	given := map[*kong.Flag]int{}
 	for _, step := range parsed.Path {

@@ -63,7 +63,7 @@ func (c routeSetCmd) Run(ctx context.Context, to console) error {
 	return c.showMoves(to.out, answer, c.DryRun)
 }
 
-// members are those of the route that were given, unchecked: the API reports all their faults at once.
+// members returns the given members of the route, unchecked: the API reports all their faults at once.
 func (c routeSetCmd) members() map[string]any {
 	members := filled("queue", c.Queue, "exchange", c.Exchange, "routing_key", c.RoutingKey)
 	given(members, map[string]*int{"priority": c.Priority})

@@ -164,7 +164,7 @@ func (c skipCmd) Run(ctx context.Context, to console) error {
 	return c.send(ctx, to, http.MethodPost, "/skip", members)
 }
 
-// filled returns the members, given as names and values, that have a value.
+// filled returns the members that have a value. pairs are names and values.
 func filled(pairs ...string) map[string]any {
 	members := map[string]any{}
 	for i := 0; i < len(pairs); i += 2 {

@@ -20,13 +20,14 @@ func (schemaCmd) Run(to console) error {
 	return printJSON(to.out, schema)
 }
 
-// definitionsOf are the schemas of the API by which the members of a file are described.
+// definitionsOf maps the members of a file to the API's schemas that describe them.
 var definitionsOf = map[string]string{
 	schedulesMember: "ScheduleDefinition", calendarsMember: "CalendarDefinition", routesMember: "RouteDefinition",
 	rulesMember: "NotificationRuleDefinition",
 }
 
-// manifestSchema is made of the description of the API: a file has what requests have, and names.
+// manifestSchema derives the schema from the description of the API: items in files are the bodies of requests, with
+// names.
 func manifestSchema() (map[string]any, error) {
 	raw, err := api.Description()
 	if err != nil {
@@ -50,7 +51,7 @@ func manifestSchema() (map[string]any, error) {
 		if named == nil {
 			named = map[string]any{"type": "string"}
 		}
-		delete(named, "readOnly") // a file says what an address says in a request
+		delete(named, "readOnly") // in a file, the name is not in an address
 		properties[called(kind)] = named
 		required, _ := definition["required"].([]any)
 		definition["required"] = append(required, called(kind))

@@ -86,10 +86,10 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 	return table.Flush()
 }
 
-// tabular reports whether answers are printed for people.
+// tabular reports whether answers are printed as tables.
 func (c clientFlags) tabular() bool { return c.Output == "table" || c.Output == "wide" }
 
-// wider returns columns, with more of them where they were asked for.
+// wider returns columns, and more of them for the output wide.
 func (c clientFlags) wider(columns []string, more ...string) []string {
 	if c.Output == "wide" {
 		return append(columns, more...)
@@ -97,10 +97,10 @@ func (c clientFlags) wider(columns []string, more ...string) []string {
 	return columns
 }
 
-// lists are the members of answers that are lists of things with names.
+// lists are the members of answers that hold lists of named objects.
 var lists = []string{"schedules", "runs", "history", "outcomes", "run_outcomes", "keys", "routes", "calendars", "notification_rules", "events", "upcoming"}
 
-// names prints the name of each thing, a line each; the id of what has none.
+// names prints the name of each object on a line, or its id if it has no name.
 func names(to io.Writer, members map[string]any) {
 	things := []any{members}
 	for _, list := range lists {
@@ -119,7 +119,7 @@ func names(to io.Writer, members map[string]any) {
 	}
 }
 
-// columns prints a list of objects, one on each line.
+// columns prints a list of objects as a table, one object per line.
 func columns(to io.Writer, rows any, names ...string) {
 	say(to, "%s\n", ours(strings.ToUpper(strings.Join(names, "\t"))))
 	list, _ := rows.([]any)
@@ -141,7 +141,7 @@ func columns(to io.Writer, rows any, names ...string) {
 	}
 }
 
-// relative says behind a time how long it is from now, in its largest unit; behind anything else it says nothing.
+// relative returns, for a time, its distance from now in the largest unit. For other texts it returns an empty text.
 func relative(text string, now time.Time) string {
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {

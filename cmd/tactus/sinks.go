@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// sinkMetrics collects what no single relay knows: the sinks that are registered, whoever serves them, and the notices
-// that Redis refused.
+// sinkMetrics collects figures that no single relay knows: the sinks that are registered, even those that no relay
+// serves, and the notices that Redis refused.
 type sinkMetrics struct {
 	pool   *pgxpool.Pool
 	events *redis.EventSink

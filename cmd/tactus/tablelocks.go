@@ -12,10 +12,12 @@ import (
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
-// longestLock is how long a statement of a relay or of a beat waits for a lock, unless it says so itself.
+// longestLock is how long a statement of a relay or a beat waits for a lock, unless the statement sets another limit
+// itself.
 const longestLock = time.Second
 
-// watchLocks looks who has locked a whole table of tactus until ctx ends, and tells health, log and metrics.
+// watchLocks looks for sessions that have locked a whole table of tactus, until ctx ends, and reports them to health,
+// log and metrics.
 func watchLocks(ctx context.Context, pool *pgxpool.Pool, health *telemetry.Health, log *slog.Logger,
 	registry prometheus.Registerer,
 ) error {

@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/tracing"
 )
 
-// tracingFlags are those settings of OpenTelemetry's standard that decide whether and where traces go, and which. The
-// libraries read them from the environment, with many others.
+// tracingFlags are those of OpenTelemetry's standard settings that decide whether traces are sent, where, and which.
+// The libraries read them from the environment, together with many others.
 type tracingFlags struct {
 	To       secret `name:"exporter-otlp-endpoint" env:"EXPORTER_OTLP_ENDPOINT" help:"${otel_to}"`
 	TracesTo secret `name:"exporter-otlp-traces-endpoint" env:"EXPORTER_OTLP_TRACES_ENDPOINT" help:"${otel_traces_to}"`
@@ -27,7 +27,7 @@ type tracingFlags struct {
 	Resource string `name:"resource-attributes" env:"RESOURCE_ATTRIBUTES" help:"${otel_resource}"`
 }
 
-// tracingHelp has the help of each.
+// tracingHelp has the help text of each flag.
 var tracingHelp = map[string]string{
 	"otel_to": "Where traces are sent (OTLP), such as http://127.0.0.1:4318; none are recorded while this is not " +
 		"set; or OTEL_EXPORTER_OTLP_ENDPOINT_FILE, a file with it.",
@@ -44,7 +44,7 @@ var tracingHelp = map[string]string{
 	"otel_resource": "What else is said of the process: key=value,key=value.",
 }
 
-// wanted reports whether traces are to be sent, and what is wrong with what says so and is left out.
+// wanted reports whether traces are to be sent. fault says what is wrong with a setting that is therefore ignored.
 func (f tracingFlags) wanted() (on bool, fault string) {
 	on = f.To.isSet() || f.TracesTo.isSet()
 	switch strings.TrimSpace(f.Exporter) {
@@ -87,7 +87,7 @@ func (f tracingFlags) host() (string, error) {
 	return "localhost:4318", nil
 }
 
-// setEnv puts what flags and files say where the libraries look.
+// setEnv copies the settings to the environment, where the libraries look for them.
 func (f tracingFlags) setEnv() error {
 	for name, value := range map[string]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT": f.To.reveal(), "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f.TracesTo.reveal(),
@@ -103,7 +103,7 @@ func (f tracingFlags) setEnv() error {
 	return nil
 }
 
-// traces begins to record traces, if they are wanted; else it returns nil. The caller closes them.
+// traces begins to record traces if they are wanted, and otherwise returns nil. The caller closes the result.
 func (f tracingFlags) traces(ctx context.Context, process string, log *slog.Logger) (*tracing.Traces, error) {
 	on, fault := f.wanted()
 	if on && !slices.Contains(tracingProtocols, f.protocol()) {

@@ -66,7 +66,7 @@ func (s *server) change(
 	}
 }
 
-// messageOf tells people what became of a schedule that was enabled or disabled.
+// messageOf returns a message for people about a schedule that was enabled or disabled.
 func messageOf(e catalog.Entry) string {
 	switch {
 	case !e.IsEnabled():

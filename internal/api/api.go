@@ -44,19 +44,19 @@ type Limits struct {
 	Streams, StreamsPerClient int
 	RunRetention              time.Duration
 	Bodies                    *bodies.Budget   // of the process; one of its own unless given
-	Catalog                   *catalog.Catalog // the same
+	Catalog                   *catalog.Catalog // of the process; one of its own unless given
 }
 
-// huma keeps the constructor of its errors, and what lists may be, in variables, which running servers read. They are
-// therefore set here, before any server runs.
+// huma keeps the constructor of its errors, and whether lists may be null, in global variables, which running servers
+// read. So they are set here, before any server runs.
 func init() {
 	huma.NewError = refusal
-	huma.DefaultArrayNullable = false // no list of an answer is null
+	huma.DefaultArrayNullable = false // lists in answers are never null
 }
 
-// New returns the handler of /api/v1 and /openapi.json over a pool that it is lent. timezone is that of new schedules
-// that name none; workers says how the Celery workers are set up, to whom tasks must be deliverable. Pages of other
-// origins are kept away by telemetry.Serve.
+// New returns the handler of /api/v1 and /openapi.json. The caller closes the pool. timezone is the time zone of new
+// schedules that name none. workers says how the Celery workers are set up; a task that could not be delivered to them
+// is refused. telemetry.Serve refuses requests from pages of other origins.
 func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.Config, limits ...Limits) http.Handler {
 	s := &server{
 		pool: pool, workers: workers, store: outbox.NewStore(pool, timezone, workers.Check), catalog: catalog.New(pool),
@@ -76,12 +76,12 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	return identified(frugal(tidy(mux, s.bodies.read(telemetry.Routed(mux)))))
 }
 
-// register has a mux serve the operations, and describes them.
+// register returns a mux that serves the operations, and their description.
 func (s *server) register() (*http.ServeMux, *huma.OpenAPI) {
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("tactus", "1")
 	config.CreateHooks = nil // no $schema member in answers
-	config.DocsPath = ""     // its page loads from elsewhere
+	config.DocsPath = ""     // its page loads scripts from other servers
 	config.OpenAPIPath = ""  // see described
 	config.SchemasPath = ""
 	config.Components = &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)}
@@ -135,7 +135,7 @@ func tidy(mux *http.ServeMux, operations http.Handler) http.Handler {
 			return
 		}
 		r = withoutTrailingSlashes(r)
-		r.Header.Set("Content-Type", "application/json") // whatever a body is called, it is read as JSON
+		r.Header.Set("Content-Type", "application/json") // bodies are read as JSON whatever their content type
 		handler, pattern := mux.Handler(r)
 		if pattern != "" {
 			operations.ServeHTTP(w, r)
@@ -172,7 +172,7 @@ type answerOnce struct {
 
 func (a *answerOnce) WriteHeader(status int) {
 	if !a.answered {
-		a.answered = status >= http.StatusOK // those below announce an answer
+		a.answered = status >= http.StatusOK // informational statuses precede the answer
 		a.ResponseWriter.WriteHeader(status)
 	}
 }

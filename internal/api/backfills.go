@@ -69,7 +69,7 @@ func (s *server) backfill(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	if _, err := s.store.Get(ctx, id); err != nil { // before anything is said of the body
+	if _, err := s.store.Get(ctx, id); err != nil { // before the body is judged
 		return nil, s.answer(err)
 	}
 	var asked domain.BackfillRequest
@@ -85,7 +85,7 @@ func (s *server) backfill(ctx context.Context, in *struct {
 		out.plan(plan)
 		return out, nil
 	}
-	f, err := s.catalog.Backfill(ctx, made) // a repeated request has no plan
+	f, err := s.catalog.Backfill(ctx, made) // the plan of a repeated request is not known
 	if err != nil {
 		return nil, s.answer(err)
 	}
@@ -96,7 +96,7 @@ func (s *server) backfill(ctx context.Context, in *struct {
 	return out, nil
 }
 
-// plan makes the answer what a backfill would be.
+// plan fills the answer in for a dry run.
 func (a *backfillAnswer) plan(p domain.BackfillPlan) {
 	b := &a.Body
 	b.DryRun, b.From, b.To, b.Policy, b.Order, b.Active, b.Again = true, p.From, p.To, p.ExecutionPolicy, p.Order, p.MaxActive, p.Again
@@ -132,7 +132,7 @@ func (s *server) listBackfills(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	if len(found) == 0 { // a deleted schedule keeps its backfills; one that never was has none
+	if len(found) == 0 { // a deleted schedule keeps its backfills; an id that never existed has none
 		if _, err := s.catalog.Get(ctx, id); err != nil {
 			return nil, s.answer(err)
 		}
@@ -144,7 +144,7 @@ func (s *server) listBackfills(ctx context.Context, in *struct {
 	return out, nil
 }
 
-// ByBackfill chooses a backfill.
+// ByBackfill names a backfill.
 type ByBackfill struct {
 	ID string `path:"id" doc:"The backfill's id."`
 }

@@ -16,30 +16,31 @@ import (
 	"github.com/tactus-dev/tactus/internal/bodies"
 )
 
-// Bodies cost memory while they are read, and processor time while they are judged. Both are bounded for all requests
-// together: a body that is too large is not kept, and few bodies at once are judged, in the order in which they came.
+// A body takes memory while it is read, and processor time while it is judged. Both are bounded for all requests
+// together: bodies are only read as far as the budget has room, and only a few are judged at once, in the order of
+// their arrival.
 
-// judges bound what bodies cost together.
+// judges bound the memory and the processor time of all bodies together.
 type judges struct {
 	held   *bodies.Budget
 	places chan struct{}
 }
 
-// newJudges returns judges of bodies that count in a budget.
+// newJudges returns judges whose bodies count against a budget.
 func newJudges(held *bodies.Budget) *judges {
 	return &judges{held: held, places: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
 }
 
-// read reads the body of a request before anybody looks at it.
+// read returns a handler that reads the whole body of a request before it calls next.
 func (b *judges) read(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body == nil || r.Body == http.NoBody || !under(r.URL.Path, prefix) || // which nobody reads
+		if r.Body == nil || r.Body == http.NoBody || !under(r.URL.Path, prefix) || // no operation reads it
 			r.ContentLength > maxBody { // the framework refuses these unread
 			next.ServeHTTP(w, r)
 			return
 		}
 		control := http.NewResponseController(w)
-		_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // a recorder of tests has none
+		_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // the recorder of a test does not support it
 		counted := b.held.Reader(w, access.Client(r), r.Body)
 		defer counted.Release()
 		text, err := counted.ReadAll(domain.MaxPayload + 1)
@@ -51,7 +52,7 @@ func (b *judges) read(next http.Handler) http.Handler {
 			more, err = io.Copy(io.Discard, io.LimitReader(r.Body, maxBody+1-size))
 			size += more
 		}
-		if err == nil { // else the server, which reads to the end of the body, is not to wait for it either
+		if err == nil { // after an error the deadline stays, because the server reads the rest of the body
 			_ = control.SetReadDeadline(time.Time{})
 		}
 		switch {
@@ -64,7 +65,7 @@ func (b *judges) read(next http.Handler) http.Handler {
 			problemTo(w, newProblem(http.StatusServiceUnavailable, fault{Code: why.Code, Message: why.Message}))
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			writeProblem(w, http.StatusRequestTimeout)
-		case err != nil: // the client is gone, or speaks no HTTP
+		case err != nil: // the client is gone, or does not speak HTTP
 			writeProblem(w, http.StatusBadRequest)
 		case size > maxBody:
 			writeProblem(w, http.StatusRequestEntityTooLarge)
@@ -78,7 +79,7 @@ func (b *judges) read(next http.Handler) http.Handler {
 	})
 }
 
-// judge calls do as one of the few that judge bodies at once, unless the client is gone by then.
+// judge waits for its turn among the few that judge bodies at once, and calls do unless the client is gone by then.
 func (b *judges) judge(ctx context.Context, do func()) error {
 	select {
 	case b.places <- struct{}{}:

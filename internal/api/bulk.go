@@ -71,7 +71,7 @@ type bulkOutcome struct {
 	Error   string     `json:"error,omitempty"`
 }
 
-// request is what a body asks for.
+// request converts the body to a request of package bulk.
 func (b bulkBody) request() bulk.Request {
 	r := bulk.Request{
 		Action: b.Action, IDs: b.IDs, PageToken: b.PageToken, DryRun: b.DryRun, Reason: b.Reason, Until: b.Until,

@@ -32,21 +32,21 @@ func (s *server) calendars(api huma.API) {
 	}, s.deleteCalendar)
 }
 
-// calendarBody is what a request says of a calendar.
+// calendarBody is the body of a request that writes a calendar.
 type calendarBody struct {
 	Description string          `json:"description,omitempty"`
 	Days        []calendar.Item `json:"days,omitempty" doc:"Days, such as \"2027-01-01\", and ranges."`
 	ICS         string          `json:"ics,omitempty" doc:"The text of an iCalendar file (RFC 5545), instead of days."`
 }
 
-// calendarChange is when a calendar begins to hold something, and when it ceases.
+// calendarChange is a period that a calendar contains.
 type calendarChange struct {
 	From   time.Time `json:"from"`
 	To     time.Time `json:"to" doc:"The instant before which it ends."`
 	Reason string    `json:"reason,omitempty"`
 }
 
-// calendarAnswer is a calendar as it is answered.
+// calendarAnswer is a calendar in an answer.
 type calendarAnswer struct {
 	domain.Calendar
 	Size   int              `json:"size" doc:"How many days and ranges it has, repetitions included."`
@@ -65,7 +65,7 @@ type calendarOutput struct {
 // nextChanges is how many changes an answer about a calendar shows.
 const nextChanges = 10
 
-// answerOf shows a calendar in a zone.
+// answerOf returns the answer for a calendar, with its changes in a time zone.
 func (s *server) answerOf(c domain.Calendar, timezone string) (a calendarAnswer, err error) {
 	a.Calendar, a.Next = c, []calendarChange{}
 	if a.Days == nil {
@@ -76,7 +76,7 @@ func (s *server) answerOf(c domain.Calendar, timezone string) (a calendarAnswer,
 		return a, domain.TriggerFault(err)
 	}
 	set, err := s.store.SetOf(c)
-	if err != nil { // a hand has written it: the others are listed all the same
+	if err != nil { // written by hand: the others are listed all the same
 		a.InvalidReason = err.Error()
 		return a, nil
 	}
@@ -87,12 +87,12 @@ func (s *server) answerOf(c domain.Calendar, timezone string) (a calendarAnswer,
 	return a, nil
 }
 
-// ByCalendar chooses a calendar.
+// ByCalendar names a calendar.
 type ByCalendar struct {
 	Name string `path:"name" doc:"The calendar's name."`
 }
 
-// InZone is the zone in which changes are shown.
+// InZone names the time zone in which changes are shown.
 type InZone struct {
 	Timezone string `query:"timezone" maxLength:"200" doc:"IANA name, in which next is shown; that of new schedules unless given."`
 }
@@ -170,7 +170,7 @@ func (s *server) readCalendar(ctx context.Context, name, timezone string, status
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	if len(access.From(ctx).Scope) == 0 { // others would learn of schedules that they do not see
+	if len(access.From(ctx).Scope) == 0 { // others would learn of schedules that they may not see
 		a.UsedBy = &usedBy
 	}
 	return &calendarOutput{Status: status, ETag: fmt.Sprintf(`"%d"`, kept.Version), Body: a}, nil

@@ -28,7 +28,7 @@ func (s *server) changes(api huma.API) {
 	takes[reversion](api, revert)
 }
 
-// reversion says to which version to go back.
+// reversion names the version to go back to.
 type reversion struct {
 	Version int64 `json:"version" minimum:"1" doc:"The version whose definition the schedule gets."`
 }
@@ -57,7 +57,7 @@ func (s *server) scheduleEvents(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	if len(changes) == 0 && in.Before == math.MaxInt64 { // a schedule whose events are pruned has none, either
+	if len(changes) == 0 && in.Before == math.MaxInt64 { // a schedule whose events were pruned has none, either
 		if _, err := s.catalog.Get(ctx, id); err != nil {
 			return nil, s.answer(err)
 		}

@@ -39,7 +39,7 @@ func (s *server) compareOne(ctx context.Context, in *struct{ body }) (*struct{ B
 	}
 	before, after, refused := s.store.Compare(ctx, definition)
 	faults := domain.FaultsOf(refused)
-	if refused != nil && (faults == nil || after.Name == "") { // there is nothing of that name
+	if refused != nil && (faults == nil || after.Name == "") { // there is nothing to compare with
 		return nil, s.answer(refused)
 	}
 	out := &struct{ Body comparison }{comparison{Name: after.Name, Outcome: "create"}}

@@ -15,8 +15,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// described serves what describes the API, in both versions of OpenAPI and both notations, each made once. The
-// framework's own handlers make it without a lock, so that the first two requests for it would write the same memory.
+// described serves the description of the API, in two versions of OpenAPI, each as JSON and as YAML. Each is made once.
+// The framework's own handlers make it without a lock, so two first requests at once would be a data race.
 func described(mux *http.ServeMux, document *huma.OpenAPI) {
 	for address, d := range map[string]struct {
 		contentType string
@@ -42,15 +42,15 @@ func described(mux *http.ServeMux, document *huma.OpenAPI) {
 
 // Description returns the description of the API (OpenAPI 3.1) as JSON.
 var Description = sync.OnceValues(func() ([]byte, error) {
-	_, document := (&server{bodies: newJudges(nil)}).register() // nothing is asked of it
+	_, document := (&server{bodies: newJudges(nil)}).register() // this server answers no requests
 	return json.Marshal(document)
 })
 
-// about is what the description says of the API as a whole.
+// about is the description's text about the API as a whole.
 const about = "Schedules, their runs, and the log of what changed. An error is a problem document (RFC 9457), which has all faults of the " +
 	"request; a request that is answered with an error has changed nothing. Why something is changed may be said in the header X-Tactus-Reason."
 
-// rooms are what operations are about, by the beginning of their path; the longest one counts.
+// rooms are the groups of operations, by the beginning of their paths; the longest match counts.
 var rooms = []struct{ under, name, about string }{
 	{prefix + "/schedules", "schedules", "What to run, when, and under which policies."},
 	{prefix + "/runs", "runs", "What became of due times, across all schedules."},
@@ -65,7 +65,7 @@ var rooms = []struct{ under, name, about string }{
 	{prefix + "/whoami", "access", ""},
 }
 
-// schemaNames are the names of schemas whose types are called otherwise. Generators make types of them.
+// schemaNames has the names of schemas that differ from those of their types. Generators name types after them.
 var schemaNames = map[string]string{
 	"Entry": "Schedule", "Page": "SchedulePage", "Definition": "ScheduleDefinition", "ChangedBody": "ChangedSchedule",
 	"PauseBody": "Pause", "SkipBody": "Skip", "TriggeredBody": "Triggered", "HistoryBody": "History", "ChangesOutputBody": "ScheduleHistory",
@@ -80,7 +80,7 @@ var schemaNames = map[string]string{
 	"KeyInfo": "Key", "KeysOutputBody": "KeyList", "Rotation": "KeyRotation",
 }
 
-// complete adds to the description what the framework does not make of types.
+// complete adds to the description what the framework does not derive from types.
 func complete(document *huma.OpenAPI) {
 	document.Info.Description = about
 	document.Info.License = &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"}
@@ -144,7 +144,7 @@ func roomOf(path string) (name string) {
 	return name
 }
 
-// typed gives the members that hold JSON of the user's own the type that they must have.
+// typed sets the types of members that hold the user's own JSON.
 func typed(schema *huma.Schema) {
 	for name, member := range schema.Properties {
 		if member.Type != "" || member.Ref != "" {
@@ -159,7 +159,7 @@ func typed(schema *huma.Schema) {
 	}
 }
 
-// worded has members without a description say what those of the same name in a definition say.
+// worded gives members without a description that of the member of the same name in a definition.
 func worded(schema, definition *huma.Schema) {
 	for name, member := range schema.Properties {
 		if member.Ref != "" && member.Description != "" { // OpenAPI 3.0 ignores what stands beside a reference
@@ -171,7 +171,7 @@ func worded(schema, definition *huma.Schema) {
 	}
 }
 
-// dayOr is a day as a text, or an object.
+// dayOr returns the schema of either a day as a text, or an object.
 func dayOr(object *huma.Schema) *huma.Schema {
 	return &huma.Schema{
 		Description: "A day, such as \"2041-01-01\", or a range.",
@@ -179,7 +179,7 @@ func dayOr(object *huma.Schema) *huma.Schema {
 	}
 }
 
-// patchOf returns the schema of a merge patch of documents of a schema: no member is demanded, and null takes one away.
+// patchOf returns the schema of a merge patch for documents of a schema: no member is required, and null removes one.
 func patchOf(of *huma.Schema) *huma.Schema {
 	patch := *of
 	patch.Description = "The members to change. null puts a member back to its default."
@@ -220,8 +220,7 @@ func answers(op *huma.Operation) {
 	}
 }
 
-// open lets answers have members that this description does not know, because a newer server may send them. Requests
-// may not.
+// open allows unknown members in answers, because a newer server may send them. Requests may not have any.
 func open(document *huma.OpenAPI) {
 	schemas := document.Components.Schemas.Map()
 	closed := map[string]bool{}
@@ -273,7 +272,7 @@ func mayTake[T any](api huma.API, path string) {
 	api.OpenAPI().Paths[path].Post.RequestBody.Required = false
 }
 
-// takesPatch describes the bodies of requests to an address as merge patches of definitions.
+// takesPatch describes the bodies of requests to an address as merge patches for definitions.
 func takesPatch(api huma.API, path string) {
 	schemaOf[domain.Definition](api)
 	takesSchema(api, path, &huma.Schema{Ref: "#/components/schemas/SchedulePatch"})

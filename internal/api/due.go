@@ -20,7 +20,7 @@ func (s *server) due(api huma.API) {
 	register(api, huma.Operation{OperationID: "list-presets", Method: http.MethodGet, Path: prefix + "/schedules/presets", Summary: "The names that preset_name accepts"}, s.presets)
 }
 
-// previewBody is a definition with a question about it.
+// previewBody is a definition, and which of its due times are asked for.
 type previewBody struct {
 	domain.Definition
 	After    *time.Time `json:"after,omitempty" doc:"Due times after this; now unless given."`
@@ -50,7 +50,7 @@ func (s *server) next(ctx context.Context, in *struct {
 		ask.After = time.Now()
 	}
 	preview, err := entry.Preview(ask)
-	if err != nil && domain.FaultsOf(err) == nil { // somebody changed the row by hand: no repetition helps
+	if err != nil && domain.FaultsOf(err) == nil { // changed by hand: repeating would not help
 		err = &domain.Error{
 			Kind: domain.Conflict, Code: domain.ErrScheduleInvalid.Code,
 			Message: "the schedule is invalid and has no due times: " + cmp.Or(entry.InvalidReason, err.Error()) +

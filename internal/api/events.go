@@ -75,7 +75,7 @@ func (s *server) feed(ctx context.Context, in *eventsInput) (*huma.StreamRespons
 	if f.at, err = s.start(ctx, in); err != nil {
 		return nil, s.answer(err)
 	}
-	events, err := f.next(ctx) // before anything is answered: what is wrong can still be said
+	events, err := f.next(ctx) // before the answer begins, so that an error can still be answered
 	if err != nil {
 		return nil, s.answer(err)
 	}
@@ -96,7 +96,7 @@ func (s *server) start(ctx context.Context, in *eventsInput) (catalog.Cursor, er
 	return catalog.ParseCursor(after)
 }
 
-// feed reads the log from a cursor on.
+// feed reads the log, beginning at a cursor.
 type feed struct {
 	catalog *catalog.Catalog
 	log     *slog.Logger
@@ -113,7 +113,7 @@ type event struct {
 	json []byte // on one line
 }
 
-// next reads on. What was read before is sent by then.
+// next reads the next events. The previous ones have been sent by then.
 func (f *feed) next(ctx context.Context) ([]event, error) {
 	catalog.Release(ctx)
 	found, at, more, err := f.catalog.Events(ctx, f.at, f.filter, f.limit)
@@ -123,7 +123,7 @@ func (f *feed) next(ctx context.Context) ([]event, error) {
 	events := make([]event, 0, len(found))
 	for _, e := range found {
 		one, err := read(e)
-		if err != nil { // somebody wrote it by hand: the relay sets it aside, and the others are read
+		if err != nil { // written by hand: the relay sets it aside, and the others are read
 			f.log.Warn("an event of the log cannot be read", "event_id", fmt.Sprintf("%s/%d", e.Aggregate, e.Version),
 				"err", err)
 			continue

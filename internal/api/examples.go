@@ -16,7 +16,7 @@ var exampleText string
 // example is a request with its answer.
 type example struct{ method, target, body, status, answer string }
 
-// examples are the requests and answers on file, in their order.
+// examples returns the requests and answers in the file, in their order.
 func examples() (all []example) {
 	for block := range strings.SplitSeq(strings.TrimSpace(exampleText), "\n\n") {
 		if !strings.HasPrefix(block, "> ") {
@@ -31,7 +31,7 @@ func examples() (all []example) {
 	return all
 }
 
-// exemplified adds the first example of each operation to its description.
+// exemplified adds to the description of each operation its first example.
 func exemplified(document *huma.OpenAPI) {
 	for _, e := range examples() {
 		path, query, _ := strings.Cut(e.target, "?")
@@ -61,11 +61,11 @@ func exemplified(document *huma.OpenAPI) {
 	}
 }
 
-// hasExample is the extension with the request of an operation's example.
+// hasExample is the name of the extension that holds the request of an operation's example.
 const hasExample = "x-example"
 
-// operationAt returns the operation at a path, with the values of the path's parameters. Of several, it is the one with
-// the fewest parameters, as a mux has it.
+// operationAt returns the operation at a path, with the values of the path's parameters. If several match, it returns
+// the one with the fewest parameters, as a mux does.
 func operationAt(document *huma.OpenAPI, method, path string) (found *huma.Operation, values map[string]string) {
 	for template, item := range document.Paths {
 		for _, op := range operationsOf(item) {
@@ -82,7 +82,7 @@ func operationAt(document *huma.OpenAPI, method, path string) (found *huma.Opera
 
 var parameter = regexp.MustCompile(`[{]([^}]+)[}]`)
 
-// match returns the values of a template's parameters in a path, or nil when it is of another template.
+// match returns the values of a template's parameters in a path, or nil if the path does not match the template.
 func match(template, path string) map[string]string {
 	want, have := strings.Split(template, "/"), strings.Split(path, "/")
 	if len(want) != len(have) {
@@ -99,7 +99,7 @@ func match(template, path string) map[string]string {
 	return values
 }
 
-// parameterOf is the value of a parameter as its schema has it.
+// parameterOf returns the value of a parameter in the type of its schema.
 func parameterOf(schema *huma.Schema, given []string) any {
 	switch schema.Type {
 	case huma.TypeArray:

@@ -79,7 +79,7 @@ func (s *server) skip(ctx context.Context, in *haltInput) (*changed, error) {
 	return out, err
 }
 
-// because returns a context whose events have the reason of a request's body, if there is one.
+// because returns a context that records the reason of a request's body, if there is one, with each event.
 func because(ctx context.Context, reason string) context.Context {
 	if reason == "" {
 		return ctx

@@ -42,7 +42,7 @@ func (s *server) keys(api huma.API) {
 	mayTake[rotation](api, keys+"/{id}/rotate")
 }
 
-// newKey is what is asked for of a key.
+// newKey is the body of a request for a new key.
 type newKey struct {
 	Name      string       `json:"name" doc:"Whose key it is: events name it as their actor."`
 	Role      access.Role  `json:"role" enum:"read,write,admin"`
@@ -58,7 +58,7 @@ type rotation struct {
 
 const defaultOverlap = 24 * time.Hour
 
-// ByKey chooses a key.
+// ByKey names a key.
 type ByKey struct {
 	ID string `path:"id" doc:"The key's id, not the key."`
 }
@@ -160,7 +160,7 @@ func (s *server) rotateKey(ctx context.Context, in *struct {
 	return s.issued(s.access.Rotate(ctx, id, time.Duration(overlap*float64(time.Second)), asked.ExpiresAt, access.From(ctx).Actor()))
 }
 
-// strictly decodes a small body, in which no unknown member is accepted. An empty body is an empty object.
+// strictly decodes a small body, and refuses unknown members. An empty body counts as an empty object.
 func strictly(raw []byte, into any) error {
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return nil

@@ -42,8 +42,8 @@ func (s *server) notifications(api huma.API) {
 	}, s.testRule)
 }
 
-// ruleBody is what a request says of a rule, as domain.DecodeNotificationRule reads it. Its members say in the
-// description what those of a rule do.
+// ruleBody describes the body of a request that writes a rule. domain.DecodeNotificationRule decodes such bodies.
+// Members take their descriptions from those of a rule.
 type ruleBody struct {
 	Description       string             `json:"description,omitempty"`
 	Enabled           *bool              `json:"enabled,omitempty"`
@@ -64,7 +64,7 @@ type ruleBody struct {
 	Body              string             `json:"body,omitempty"`
 }
 
-// ruleAnswer is a rule as it is answered.
+// ruleAnswer is a rule in an answer.
 type ruleAnswer struct {
 	notify.Rule
 	Secret string `json:"secret,omitempty" readOnly:"true" doc:"Of a webhook, in the answer that made it alone."`
@@ -77,7 +77,7 @@ type ruleOutput struct {
 	Body   ruleAnswer
 }
 
-// answerRule shows a rule. An answer with a secret is kept by nobody on the way.
+// answerRule returns the answer for a rule. An answer with a secret must not be cached.
 func answerRule(ctx context.Context, r notify.Rule, secret string, status int) (*ruleOutput, error) {
 	out := &ruleOutput{Status: status, ETag: fmt.Sprintf(`"%d"`, r.Version), Body: ruleAnswer{r, secret}}
 	if secret != "" {
@@ -101,7 +101,7 @@ func ruleSize(r notify.Rule) (bytes int) {
 	return bytes
 }
 
-// ByRule chooses a notification rule.
+// ByRule names a notification rule.
 type ByRule struct {
 	Name string `path:"name" doc:"The rule's name."`
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 )
 
-// permits says what each operation demands of whoever calls it. Reads and writes of the catalog and of the store honour
-// the scope of the request by themselves, so an operation whose schedules all pass there is scoped. One that is missing
-// here is for admins without a scope; TestEveryOperationDeclaresItsPermit has it added.
+// permits has the permit that each operation demands of its callers. The catalog and the store apply the scope of a
+// request by themselves, so an operation that reads and writes schedules only through them is scoped. An operation
+// without an entry is for admins without a scope; TestEveryOperationDeclaresItsPermit fails until an entry is added.
 var permits = map[string]access.Permit{
 	"create-schedule":            {Role: access.Write, Scoped: true},
 	"list-schedules":             {Role: access.Read, Scoped: true},
@@ -32,7 +32,7 @@ var permits = map[string]access.Permit{
 	"schedule-events":            {Role: access.Read, Scoped: true},
 	"revert-schedule":            {Role: access.Write, Scoped: true},
 	"stream-events":              {Role: access.Read, Scoped: true},
-	"preview-schedule":           {Role: access.Read, Scoped: true}, // of what is sent, not of what is stored
+	"preview-schedule":           {Role: access.Read, Scoped: true}, // it reads no stored schedule
 	"list-presets":               {Role: access.Read, Scoped: true},
 	"schedule-task-status":       {Role: access.Read, Scoped: true},
 	"task-status":                {Role: access.Read, Scoped: true},
@@ -50,14 +50,14 @@ var permits = map[string]access.Permit{
 	"get-backfill":               {Role: access.Read, Scoped: true},
 	"cancel-backfill":            {Role: access.Write, Scoped: true},
 	"list-events":                {Role: access.Read, Scoped: true},
-	"list-routes":                {Role: access.Read, Scoped: true}, // of tasks, whosever they are: where they go is no secret
+	"list-routes":                {Role: access.Read, Scoped: true}, // where tasks go is no secret
 	"put-route":                  {Role: access.Write},
 	"delete-route":               {Role: access.Write},
 	"list-calendars":             {Role: access.Read, Scoped: true}, // days are no secret
 	"get-calendar":               {Role: access.Read, Scoped: true},
 	"put-calendar":               {Role: access.Write},
 	"delete-calendar":            {Role: access.Write},
-	"list-notification-rules":    {Role: access.Read}, // they name schedules of everybody
+	"list-notification-rules":    {Role: access.Read}, // rules name schedules of any scope
 	"get-notification-rule":      {Role: access.Read},
 	"put-notification-rule":      {Role: access.Write},
 	"delete-notification-rule":   {Role: access.Write},
@@ -80,7 +80,7 @@ func demand(ctx context.Context, operation string) error {
 	return permit.Demand(ctx)
 }
 
-// identified refuses requests to the API of nobody, before anything of them is read.
+// identified refuses requests to the API without a principal, before their bodies are read.
 func identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if under(r.URL.Path, prefix) && access.From(r.Context()).Kind == access.Nobody {
@@ -91,10 +91,10 @@ func identified(next http.Handler) http.Handler {
 	})
 }
 
-// bearer is the way of saying who one is that clients without a browser have.
+// bearer is the authentication scheme of clients other than browsers.
 const bearer = "bearer"
 
-// secured describes how callers say who they are.
+// secured adds the authentication schemes to the description.
 func secured(api huma.API) {
 	api.OpenAPI().Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		bearer: {

@@ -70,7 +70,7 @@ func (s *server) answer(err error) error {
 	return faulty(faults)
 }
 
-// faultsOf are faults as an answer tells them.
+// faultsOf converts faults to the form of an answer.
 func faultsOf(faults domain.Faults) []fault {
 	all := make([]fault, len(faults))
 	for i, f := range faults {
@@ -79,7 +79,7 @@ func faultsOf(faults domain.Faults) []fault {
 	return all
 }
 
-// faulty returns the answer to a request with faults of its own.
+// faulty returns the answer to a request that has faults.
 func faulty(faults domain.Faults) error {
 	all := faultsOf(faults)
 	code := status[faults[0].Kind]
@@ -154,7 +154,7 @@ func refusal(status int, message string, errs ...error) huma.StatusError {
 	return newProblem(status, faults...)
 }
 
-// codes are the codes of answers to which no fault of ours belongs.
+// codes has the codes for statuses that come from the framework or from HTTP, without a domain error.
 var codes = map[int]string{
 	http.StatusBadRequest: "request_invalid", http.StatusNotFound: "not_found", http.StatusMethodNotAllowed: "method_not_allowed",
 	http.StatusTooManyRequests: "too_many_streams", http.StatusRequestEntityTooLarge: "payload_too_large", http.StatusRequestTimeout: "body_too_slow",
@@ -178,6 +178,6 @@ func writeProblem(w http.ResponseWriter, status int) {
 func problemTo(w http.ResponseWriter, p *problem) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
-	body, _ := json.Marshal(p) // strings encode
+	body, _ := json.Marshal(p) // strings always encode
 	_, _ = w.Write(body)       // the client may be gone
 }

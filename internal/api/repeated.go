@@ -7,8 +7,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
-// refuseRepeated refuses a parameter of the query that is given more than once and is no list: of its values all but
-// the first would be passed over, and the answer would look like one to all of them.
+// refuseRepeated refuses a query parameter that is given more than once and is not a list. Otherwise all its values but
+// the first would be ignored, and the answer would look as if all of them had been applied.
 func refuseRepeated(c huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(c)
 	given := r.URL.Query()

@@ -60,12 +60,12 @@ func (s *server) listRoutes(ctx context.Context, in *struct {
 	return out, nil
 }
 
-// ByPattern chooses a route.
+// ByPattern names a route.
 type ByPattern struct {
 	Pattern string `path:"pattern" doc:"The name of a task, or a pattern: * is any text, ? any character."`
 }
 
-// OnlyTell asks what a request would change.
+// OnlyTell is the parameter of a dry run.
 type OnlyTell struct {
 	DryRun bool `query:"dry_run" doc:"Only tell what would move, and change nothing."`
 }
@@ -83,7 +83,7 @@ type routeOutput struct {
 	}
 }
 
-// putRoute looks at what moves before it writes, when the routes are still those of now.
+// putRoute finds out which schedules a route moves before it writes the route, while the old routes are still stored.
 func (s *server) putRoute(ctx context.Context, in *putRouteInput) (*routeOutput, error) {
 	out := &routeOutput{}
 	r, err := decodeRoute(in.RawBody)
@@ -104,7 +104,7 @@ func (s *server) putRoute(ctx context.Context, in *putRouteInput) (*routeOutput,
 	return out, nil
 }
 
-// decodeRoute also accepts a route in the forms in which the API answers it.
+// decodeRoute also accepts a route in the form of the API's answers.
 func decodeRoute(raw []byte) (r domain.Route, err error) {
 	var sent struct {
 		outbox.KeptRoute

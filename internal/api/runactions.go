@@ -19,7 +19,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/revoke"
 )
 
-// mostEmptyPages is how many pages of which nothing is chosen one request reads. Each looks at up to 20,000 runs.
+// mostEmptyPages is how many pages without a match one request reads. Each examines up to 20,000 runs.
 const mostEmptyPages = 2
 
 func (s *server) runActions(api huma.API) {
@@ -172,7 +172,7 @@ type manyRuns[T any] struct {
 	}
 }
 
-// chosen returns at most so many of the runs that a body selects, and the token of the next part.
+// chosen returns at most most of the runs that a body selects, and the token of the next part.
 func (s *server) chosen(ctx context.Context, asked runsBody, most int) (ids []domain.ID, next string, err error) {
 	switch {
 	case len(asked.IDs) > most:
@@ -265,7 +265,7 @@ func (s *server) cancelMany(ctx context.Context, in *struct{ body }) (*manyRuns[
 	return out, nil
 }
 
-// orderOf is the order of the principal of a request.
+// orderOf returns the order to cancel runs in the name of the request's principal.
 func orderOf(ctx context.Context, ids []domain.ID, terminate bool) revoke.Order {
 	scope := access.From(ctx).Scope
 	return revoke.Order{IDs: ids, Terminate: terminate, ScopeTags: scope.Tags(), ScopeNames: scope.Prefixes()}

@@ -26,7 +26,7 @@ const bodyTimeout = 10 * time.Second
 // requestTimeout is how long a request may wait for the database.
 const requestTimeout = 10 * time.Second
 
-// ByID chooses a schedule.
+// ByID names a schedule.
 type ByID struct {
 	ID string `path:"id" doc:"The schedule's id."`
 }
@@ -44,7 +44,7 @@ type IfMatch struct {
 	ETag string `header:"If-Match" doc:"The ETag of the schedule as it was read. When it has changed since, the answer is 412."`
 }
 
-// Once makes it safe to repeat a request.
+// Once has the idempotency key, which makes it safe to repeat a request.
 type Once struct {
 	Key string `header:"Idempotency-Key" maxLength:"255" doc:"A repeated request of the same actor with the same key answers what the first one made."`
 }
@@ -108,7 +108,7 @@ func register[I, O any](api huma.API, op huma.Operation, handler func(context.Co
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
 		if err := ctx.Err(); err != nil {
-			return nil, newProblem(http.StatusServiceUnavailable, canceled) // nobody is there to read an answer
+			return nil, newProblem(http.StatusServiceUnavailable, canceled) // the client is gone
 		}
 		if err := demand(ctx, op.OperationID); err != nil {
 			return nil, faulty(domain.FaultsOf(err))
@@ -133,8 +133,9 @@ func (s *server) create(ctx context.Context, in *struct {
 	return s.created(ctx, http.StatusCreated, made.ID)
 }
 
-// decode parses a whole definition. If that fails, it also looks for the faults that the write would find. A schedule
-// that may be there already may have any texts, as it had before.
+// decode parses a whole definition. If that fails, it also looks for the faults that the write would find, so that the
+// answer has all of them. The texts of a schedule that may exist already are not judged, because they may be older than
+// the rules for texts.
 func (s *server) decode(ctx context.Context, raw []byte, isNew bool) (definition domain.Definition, err error) {
 	gone := s.bodies.judge(ctx, func() {
 		if definition, err = domain.Decode(raw); err != nil {
@@ -226,7 +227,7 @@ func (s *server) list(ctx context.Context, in *struct {
 	return list(in.IfNoneMatch, page{Schedules: entries, Total: &total, Page: in.Page, PerPage: in.PerPage}), nil
 }
 
-// orders are the orders of lists by their names.
+// orders maps the names of orders to the orders of lists.
 var orders = map[string]catalog.Order{"name": catalog.ByName, "next": catalog.ByNext, "last": catalog.ByLast}
 
 func (s *server) get(ctx context.Context, in *ByID) (*one, error) {

@@ -18,8 +18,8 @@ import (
 const (
 	streamPoll      = 250 * time.Millisecond
 	streamPollQuiet = time.Second
-	streamSilence   = 15 * time.Second // then a comment is sent, which keeps the connection and finds out whether it is there
-	streamWrite     = 10 * time.Second // how long a client may take to take what is sent
+	streamSilence   = 15 * time.Second // then a comment is sent, which keeps the connection or shows that it is gone
+	streamWrite     = 10 * time.Second // how long a client may take to receive what is sent
 )
 
 // stream sends events as they are committed (Server-Sent Events), until the client disconnects or may read no more, the
@@ -36,7 +36,7 @@ func (s *server) stream(c huma.Context, f *feed, events []event) {
 	out := &eventWriter{w: w, control: http.NewResponseController(w), pause: streamPoll}
 	w.Header().Set("Content-Type", eventStream)
 	w.Header().Set("Cache-Control", "no-cache")
-	w.Header().Set("X-Accel-Buffering", "no") // a proxy shall not hold back what is sent
+	w.Header().Set("X-Accel-Buffering", "no") // keeps a proxy from buffering
 	err := out.control.SetReadDeadline(time.Time{})
 	if err == nil {
 		err = out.send("retry: 1000\n\n")
@@ -76,7 +76,7 @@ func (o *eventWriter) events(events []event) error {
 	return nil
 }
 
-// rest waits until it is time to read again, which is less often while there are no events.
+// rest waits until it is time to read again. It waits longer while there are no events.
 func (o *eventWriter) rest(ctx context.Context, quiet bool) error {
 	o.pause = min(2*o.pause, streamPollQuiet)
 	if !quiet {

@@ -22,7 +22,7 @@ func (s *server) upcoming(api huma.API) {
 	}, s.listUpcoming)
 }
 
-// mostAhead is how long a time may be asked about.
+// mostAhead is the longest period that may be asked about.
 const mostAhead = 366 * 24 * time.Hour
 
 func (s *server) listUpcoming(ctx context.Context, in *struct {
@@ -49,22 +49,22 @@ func (s *server) listUpcoming(ctx context.Context, in *struct {
 	return list(in.IfNoneMatch, found), nil
 }
 
-// IfNoneMatch is what the client has already.
+// IfNoneMatch has the tag of the answer that the client has already.
 type IfNoneMatch struct {
 	Known string `header:"If-None-Match" doc:"The ETag of the answer that the client has. When it would be the same, the answer is 304 without a body."`
 }
 
-// listed is a list with a tag of what is in it, or 304.
+// listed is a list with a tag of its content, or a 304.
 type listed[T any] struct {
 	Status int
 	ETag   string `header:"ETag"`
 	Body   *T
 }
 
-// list answers a list, unless the client has just that.
+// list answers a list, or 304 if the client has this content already.
 func list[T any](known IfNoneMatch, body T) *listed[T] {
 	hash := sha256.New()
-	_ = json.NewEncoder(hash).Encode(body) // what cannot be encoded is answered with an error
+	_ = json.NewEncoder(hash).Encode(body) // an encoding error is answered later
 	tag := `W/"` + base64.RawURLEncoding.EncodeToString(hash.Sum(nil)[:12]) + `"`
 	for one := range strings.SplitSeq(known.Known, ",") {
 		if one = strings.TrimSpace(one); one == "*" || strings.TrimPrefix(one, "W/") == strings.TrimPrefix(tag, "W/") {

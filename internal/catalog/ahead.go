@@ -24,7 +24,7 @@ type aheadRow struct {
 
 // timetable computes the due times to come of a schedule.
 type timetable struct {
-	rule   domain.Recurrence // the trigger less what calendars exclude
+	rule   domain.Recurrence // the due times of the trigger, without those that calendars exclude
 	base   domain.Recurrence // the trigger alone
 	policy domain.Policy
 	after  time.Time
@@ -38,7 +38,8 @@ func (a timetable) next(after time.Time) (time.Time, bool) {
 	return a.policy.Next(a.rule, latestOf(after, a.after))
 }
 
-// fires returns when a due time of a schedule fires, as the beat finds it: what calendars skip is a due time to it.
+// fires returns when a due time of a schedule fires. Like the beat it computes jitter by the trigger alone, where due
+// times that calendars skip count as due times.
 func (a timetable) fires(id domain.ID, due time.Time) time.Time {
 	return a.policy.FireAt(id, a.seen(), due)
 }

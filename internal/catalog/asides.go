@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Partition is a part of the log or of the runs, as PostgreSQL keeps it.
+// Partition is a partition of the log or of the runs.
 type Partition struct {
 	Name, Bounds string
 	Rows         int64 // from the statistics; -1 if they have no number

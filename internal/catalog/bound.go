@@ -23,10 +23,10 @@ const maxPage = 16 << 20
 // page, so jit is off. Every order that is read has an index, but the planner only knows how many runs a schedule has
 // on average and would sort the million runs of an unusual one, so sorting is off. An administrator's time-out for idle
 // transactions may be too short for the time between two statements, so the transaction has its own. Its lock_timeout
-// keeps it from waiting long for whoever has locked a whole table.
+// keeps it from waiting long for a lock on a whole table.
 const begin = `begin isolation level repeatable read read only; set local jit = off; set local enable_sort = off; set local idle_in_transaction_session_timeout = '1min'; set local lock_timeout = '3s'`
 
-// beginEach starts one whose statements have a snapshot each, and which waits for nobody.
+// beginEach starts a transaction whose statements each have a snapshot of their own. It does not wait long for locks.
 const beginEach = `begin isolation level read committed read only; set local jit = off;
     set local idle_in_transaction_session_timeout = '1min'; set local lock_timeout = '100ms'`
 

@@ -136,14 +136,16 @@ func (c *Catalog) Events(ctx context.Context, after Cursor, f EventFilter, limit
 	}
 }
 
-// beginningSQL finds a position before the first row that a snapshot had not seen: right before it when these rows are
-// few, and otherwise one that it can tell without looking at them.
+// beginningSQL finds a position before the first row that a snapshot has not seen. If there are few such rows, it is
+// the position right before the first one; otherwise it is one that can be found without reading these rows:
 //
-// An event's position is drawn when its transaction has a number already, because it has locked the schedule's row. Of
-// the transactions in the log whose numbers are below all that the snapshot has not seen, take as many as can run at
-// once, and one more: one of them had ended before the next number was given to any. So all rows that the snapshot has
-// not seen are behind that one's, whichever it was, and behind the lowest position of all. Who writes an event of a
-// zone may draw its position first; these events are few, and read from the beginning.
+// A transaction has its number before it draws the position of an event, because it has locked the schedule's row by
+// then. Let x be the lowest transaction number that the snapshot has not seen. Of the transactions in the log with
+// numbers below x, take the newest ones, one more than can run at once. At least one of them must have ended before x
+// was assigned. All its positions were drawn before that, so they are below the positions of all rows that the snapshot
+// has not seen. It is not known which one it was, so beginningSQL takes the lowest position of them all. Events of
+// zones are an exception, since their writers may draw a position before they have a number; these events are few, and
+// are read from the beginning.
 const beginningSQL = `
 with recursive unseen as materialized (
     (select position from tactus.outbox
@@ -172,7 +174,7 @@ select case
     when (select max(nth) from before) > (select transactions from at_once) then (select min(position) - 1 from before)
     else 0 end`
 
-// fewUnseen is how many rows are looked at to find the first of them.
+// fewUnseen is how many rows are read in search of the first unseen one.
 const fewUnseen = 500
 
 func (c *Catalog) begins(ctx context.Context, topic string, from outbox.Snapshot) (position int64, err error) {
@@ -187,15 +189,15 @@ func (c *Catalog) begins(ctx context.Context, topic string, from outbox.Snapshot
 	return position, ofCursor(err)
 }
 
-// What one page takes at most, whatever is chosen.
+// The limits of what one page reads, whatever the filter.
 const (
 	maxLookedAt  = 2_000
 	maxFeedBytes = 8 << 20
 )
 
-// lookAt reads rows in order of position, and chooses some of them. It compares each row with the snapshots, except
-// that a reader who begins also gets the rows that a restored database had. It also returns the last position that it
-// has looked at.
+// lookAt reads rows in the order of their positions, and selects those that the filter chooses. It compares each row
+// with the snapshots, except that a reader who starts from the beginning also gets rows that a restored database had.
+// It also returns the last position that it has read.
 var lookAt = `
 with looked_at as materialized (
     select position, aggregate_id, type,
@@ -248,8 +250,8 @@ func (c *Catalog) look(ctx context.Context, after Cursor, f EventFilter, limit i
 	return slices.DeleteFunc(found, f.isOfOther), end, more, err
 }
 
-// isOfOther reports whether somebody else made an event. The statement has only found the names somewhere in its
-// headers.
+// isOfOther reports whether an event has another actor than the filter's. The statement only finds events whose headers
+// contain the name anywhere.
 func (f EventFilter) isOfOther(row outbox.Row) bool {
 	var by struct{ Actor, OnBehalfOf string }
 	if f.Actor == "" && f.OnBehalfOf == "" {
@@ -261,7 +263,7 @@ func (f EventFilter) isOfOther(row outbox.Row) bool {
 
 // readFeed reads rows until their documents are too large together.
 func (c *Catalog) readFeed(ctx context.Context, topic string, positions []int64) (found []outbox.Row, err error) {
-	ctx, cancel := context.WithCancel(ctx) // what is too large is not read to its end
+	ctx, cancel := context.WithCancel(ctx) // a result that is too large is not read to its end
 	defer cancel()
 	rows, err := c.pool.Query(ctx, readFeed, pgx.QueryExecModeExec, topic, positions)
 	if err != nil {
@@ -306,7 +308,7 @@ func ofCursor(err error) error {
 const readPresent = `
 select ` + sqlexpr.SystemIdentifier + ` || '.' || ` + sqlexpr.Timeline + `, pg_current_snapshot()::text`
 
-// present returns the current life of the log, and the current snapshot.
+// present returns the current epoch of the log, as this feed counts epochs, and the current snapshot.
 func (c *Catalog) present(ctx context.Context) (life string, now outbox.Snapshot, err error) {
 	if err := c.pool.QueryRow(ctx, readPresent).Scan(&life, &now); err != nil {
 		return "", "", fmt.Errorf("read snapshot: %w", err)

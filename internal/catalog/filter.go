@@ -30,7 +30,7 @@ type Filter struct {
 	PauseGroup string           // the operation that disabled them
 }
 
-// isInvalid is true of schedules that are invalid, in the words of the index schedules_invalid_newest.
+// isInvalid is true for invalid schedules. Its text equals the condition of the index schedules_invalid_newest.
 var isInvalid = `s.invalid_reason is not null or ` + beyondYears
 
 // chosen has the states of domain.Schedule.State.
@@ -60,7 +60,7 @@ order by s.created_at desc, s.id desc limit @limit::bigint offset @offset::bigin
 select s.id::text from tactus.schedules s where s.deleted_at is null` + chosen + `
 order by s.created_at, s.id limit @limit::bigint offset @offset::bigint`
 
-	// What has to be looked at row by row is looked at once, for the page and for the total. The rows come out of found
+	// Rows that have to be examined one by one are examined once, for both the page and the total. found returns them
 	// in order.
 	pageAndCount = fmt.Sprintf(`
 with found as materialized (

@@ -39,9 +39,10 @@ select id, schedule_id, (` + sqlexpr.InYears("due_at") + `), ` + sqlexpr.InYears
     ` + sqlexpr.InYears("started_at") + `, ` + sqlexpr.InYears("finished_at") + `, worker, result, error, traceback
 from tactus.runs where `
 
-// runsOf is the condition for the runs of one schedule, which are read in the order of schedule_id and due_at. Both
-// have this form for the reason that ofSource has: of a schedule with many of all runs, PostgreSQL expects one among
-// the newest runs of all, and would look for it through all that are newer.
+// runsOf is the condition for the runs of one schedule, which are read in the order of schedule_id and due_at.
+// Condition and order have this form for the same reason as ofSource: if a schedule has a large part of all runs,
+// PostgreSQL expects to find its runs soon among the newest runs of all schedules, and would scan all newer runs of the
+// others.
 func runsOf(schedule string) string {
 	return `(schedule_id, due_at) >= (` + schedule + `, '-infinity'::timestamptz)
             and (schedule_id, due_at) <= (` + schedule + `, 'infinity'::timestamptz)`

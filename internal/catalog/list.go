@@ -18,17 +18,17 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Catalog reads from a pool that its owner closes. Once it has been asked what is upcoming, it keeps an outlook: share
-// one in a process.
+// Catalog reads from a pool, which the caller closes. After the first call of Upcoming it keeps an outlook in memory,
+// so a process should share one Catalog.
 type Catalog struct {
 	pool    *pgxpool.Pool
 	outlook *outlook
 }
 
-// New returns a catalog over a pool.
+// New returns a catalog that reads from a pool.
 func New(pool *pgxpool.Pool) *Catalog { return &Catalog{pool, newOutlook()} }
 
-// Entry is a schedule with what is known of its runs. Members that clients read without checking for them are always
+// Entry is a schedule with a summary of its runs. Members that clients read without checking for them are always
 // present.
 type Entry struct {
 	domain.Schedule
@@ -167,7 +167,7 @@ left join lateral (
 left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
 where s.deleted_at is null`
 
-// beyondYears is true of rows that somebody changed by hand to what no answer can say.
+// beyondYears is true for rows with times, written by hand, that no answer can express.
 var beyondYears = sqlexpr.BeyondYears("s.created_at", "s.updated_at", "s.effective_from", "s.trigger_set_at")
 
 var (

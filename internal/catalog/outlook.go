@@ -12,14 +12,15 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 )
 
-// outlook keeps the enabled schedules between requests, with that from which their due times follow. What is upcoming
-// then costs what has changed since somebody asked, and the different plans there are, instead of reading every row.
+// outlook caches the enabled schedules between requests, with everything that their due times follow from. A request
+// for upcoming due times then costs only the schedules that have changed since the previous request, and the number of
+// distinct plans, instead of a read of every row.
 //
-// It follows the log: each request reads which schedules have events that no earlier one has seen, by snapshots, and
-// reads these rows again. Who is due is looked up in the table before it is told, because no event says that max_runs
-// has been reached, and because a schedule may have changed meanwhile.
+// The outlook follows the log: each request finds, by snapshots, the schedules with events that no earlier request has
+// seen, and reads their rows again. Before the due times that were found are returned, their schedules are looked up in
+// the table, because no event says that max_runs has been reached, and because a schedule may have changed meanwhile.
 type outlook struct {
-	turn chan struct{} // whoever has put its token in reads and changes the rest
+	turn chan struct{} // holding its token allows to read and change the other fields
 
 	heard  heard
 	loaded time.Time // when all schedules were read; zero until they have been
@@ -28,7 +29,7 @@ type outlook struct {
 	kept
 }
 
-// kept is what an outlook keeps.
+// kept is the content of an outlook.
 type kept struct {
 	bytes      int // an estimate
 	schedules  map[domain.ID]*member
@@ -51,12 +52,12 @@ type member struct {
 	place     int // in the members of its plan
 }
 
-// plan is what due times follow from, but for the instant from which they count. Many schedules share one.
+// plan has what due times follow from, except for the instant from which they count. Many schedules share a plan.
 type plan struct {
 	key       planKey
 	base      domain.Recurrence // nil: cannot be read
-	rule      domain.Recurrence // less what calendars exclude; nil: cannot be read, or a calendar does not exist
-	known     bool              // what calendars exclude has been looked up
+	rule      domain.Recurrence // without excluded due times; nil: cannot be read, or a calendar does not exist
+	known     bool              // rule is set
 	policy    *domain.Policy
 	members   []*member
 	searched  time.Time // the first due time after it is next
@@ -73,10 +74,10 @@ type planKey struct {
 
 const least = -1 << 63
 
-// maxOutlook is how many bytes an outlook keeps. Where there is more, every request reads all rows.
+// maxOutlook is how many bytes an outlook may keep. If the schedules take more, every request reads all rows.
 const maxOutlook = 128 << 20
 
-// What schedules and plans take beside their texts, with their share of maps and slices.
+// The estimated sizes of schedules and plans without their texts, including their share of maps and slices.
 const (
 	memberBytes = 200
 	planBytes   = 500
@@ -95,7 +96,7 @@ func newKept() kept {
 	}
 }
 
-// put takes a schedule in place of what was known of it.
+// put adds a schedule, or replaces what was known about it.
 func (k *kept) put(row outlookRow) {
 	k.drop(row.ID)
 	p := k.planOf(row.aheadRow)
@@ -108,7 +109,7 @@ func (k *kept) put(row outlookRow) {
 	k.bytes += memberBytes + len(m.name)
 }
 
-// drop forgets a schedule.
+// drop removes a schedule.
 func (k *kept) drop(id domain.ID) {
 	m := k.schedules[id]
 	if m == nil {
@@ -160,7 +161,7 @@ func (k *kept) planOf(row aheadRow) *plan {
 	return p
 }
 
-// intern returns tags that are kept once.
+// intern returns an equal list of tags that is kept only once.
 func (k *kept) intern(tags []string) []string {
 	if len(tags) == 0 {
 		return nil
@@ -175,7 +176,7 @@ func (k *kept) intern(tags []string) []string {
 	return known
 }
 
-// first returns the first due time after an instant, of schedules that have counted their due times for long.
+// first returns the first due time after an instant, for schedules whose due times count from before that instant.
 func (p *plan) first(after time.Time) (time.Time, bool) {
 	if p.remembers && !after.Before(p.searched) && (!p.hasNext || after.Before(p.next)) {
 		return p.next, p.hasNext
@@ -185,12 +186,12 @@ func (p *plan) first(after time.Time) (time.Time, bool) {
 	return p.next, p.hasNext
 }
 
-// asked is what somebody wants to know.
+// asked is a question to the outlook.
 type asked struct {
 	tags, scopeTags, scopeNames []string
 	from, to                    time.Time
 	most                        int
-	spent                       map[domain.ID]bool // have no runs left
+	spent                       map[domain.ID]bool // schedules that have no runs left
 }
 
 func ask(ctx context.Context, tags []string, from, to time.Time, most int) asked {
@@ -198,8 +199,8 @@ func ask(ctx context.Context, tags []string, from, to time.Time, most int) asked
 	return asked{tags, scope.Tags(), scope.Prefixes(), from, to, most, map[domain.ID]bool{}}
 }
 
-// sees reports whether a schedule has all tags that are asked for, and is in the scope of who asks. It says what
-// schedulesAhead says of rows.
+// sees reports whether a schedule has all the tags asked for, and is in the scope of the request. It is the counterpart
+// of schedulesAhead, which tests rows.
 func (a asked) sees(m *member) bool {
 	for _, tag := range a.tags {
 		if !slices.Contains(m.tags, tag) {
@@ -213,8 +214,8 @@ func (a asked) sees(m *member) bool {
 		slices.ContainsFunc(a.scopeNames, func(prefix string) bool { return strings.HasPrefix(m.name, prefix) })
 }
 
-// holds reports whether what was found by the outlook, which knew schedules by these versions, is what the table says.
-// It notes who has no runs left.
+// holds reports whether the table still has the versions of schedules from which the outlook has found due times. It
+// notes schedules that have no runs left.
 func (a asked) holds(known map[domain.ID]int64, names map[domain.ID]nameRow) bool {
 	holds := true
 	for id, row := range names {
@@ -226,8 +227,8 @@ func (a asked) holds(known map[domain.ID]int64, names map[domain.ID]nameRow) boo
 	return holds
 }
 
-// find returns the soonest due times that are asked for, and one more, with the versions of their schedules. versions
-// is nil if the outlook has no room for the schedules that there are.
+// find returns the soonest of the due times asked for, and one more, with the versions of their schedules. versions is
+// nil if the outlook has no room for all schedules.
 func (o *outlook) find(ctx context.Context, tx pgx.Tx, a asked) (
 	found soonest, versions map[domain.ID]int64, err error,
 ) {
@@ -250,10 +251,10 @@ func (o *outlook) find(ctx context.Context, tx pgx.Tx, a asked) (
 	return found, versions, nil
 }
 
-// looksBetween is how many plans are looked at before it is asked whether the client is still there.
+// looksBetween is how many plans find looks at before it checks again whether the client is still there.
 const looksBetween = 1000
 
-// find returns the soonest due times that are asked for, and one more.
+// find returns the soonest of the due times asked for, and one more.
 func (k *kept) find(ctx context.Context, a asked) (found soonest, err error) {
 	after, looks := a.from.Add(-time.Microsecond), 0
 	for _, p := range k.plans {

@@ -14,18 +14,18 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// heard is how far an outlook has read the log.
+// heard says how far an outlook has read the log.
 type heard struct {
-	Snapshot string    // it has what this snapshot shows
-	Now      time.Time // when that was, by PostgreSQL's clock
+	Snapshot string    // the outlook has everything that this snapshot shows
+	Now      time.Time // when the snapshot was taken, by PostgreSQL's clock
 	Server   time.Time // when that server started
 }
 
-// outlookLasts is how long an outlook follows the log before it reads all schedules anew: for what somebody changes by
-// hand there is no event.
+// outlookLasts is how long an outlook follows the log before it reads all schedules again, because a change by hand
+// leaves no event.
 const outlookLasts = time.Hour
 
-// mostHeard is how many changed schedules are read by their ids. Where there are more, all are read.
+// mostHeard is how many changed schedules are read by their ids. If there are more, all schedules are read.
 const mostHeard = 5_000
 
 type outlookRow struct {
@@ -52,9 +52,10 @@ var (
 // hearSQL also returns
 //
 //   - whether the log has gone back to before the snapshot @from;
-//   - from which transaction on events are looked for besides: a crash may give numbers of transactions, which the
-//     snapshot shows as ended, to new ones. Sessions end with a crash, so only one that began later need look;
-//   - the end of the log: partitions that stand ready behind it need not be read.
+//   - from which transaction on events are searched for in addition. After a crash, PostgreSQL may give new
+//     transactions numbers that the snapshot shows as ended. A crash ends all sessions, so this is only needed if the
+//     server started after the snapshot was taken;
+//   - the end of the log, so that the partitions that stand ready behind it need not be read.
 const hearSQL = `
 select pg_current_snapshot()::text, clock_timestamp(), pg_postmaster_start_time(),
     pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(@from::text::pg_snapshot),
@@ -69,7 +70,7 @@ where o.topic = 'schedule' and o.position <= @end::bigint
     and (` + sqlexpr.NotSeen("@from::text::pg_snapshot") + ` or xid >= @back::text::xid8)
 group by o.aggregate_id limit @most::bigint`
 
-// refresh brings an outlook to what the log has now. Whoever calls it has the turn.
+// refresh updates an outlook to the present state of the log. The caller holds the token of turn.
 func (o *outlook) refresh(ctx context.Context, tx pgx.Tx, asked time.Time) error {
 	var h heard
 	var back string
@@ -93,7 +94,7 @@ func (o *outlook) refresh(ctx context.Context, tx pgx.Tx, asked time.Time) error
 			if err := o.read(ctx, tx, changed); err != nil {
 				return err
 			}
-			anew = o.bytes > o.most // which texts may have that nobody uses any more
+			anew = o.bytes > o.most // texts that are no longer used may take the room
 		}
 	}
 	if anew {

@@ -66,7 +66,7 @@ func (c *Catalog) Counts(ctx context.Context) (n Counts, err error) {
 		return n, fmt.Errorf("count schedules: %w", err)
 	}
 	for _, of := range []*int64{&n.Active, &n.Paused, &n.Completed} {
-		*of = max(*of, 0) // beyond what is counted
+		*of = max(*of, 0) // the other counts have limits
 	}
 	return n, nil
 }

@@ -108,7 +108,7 @@ func (c *Catalog) RunDetail(ctx context.Context, id domain.ID) (run RunDetail, e
 	return run, nil
 }
 
-// whoBackfills reads who asked for a backfill, and why.
+// whoBackfills selects who asked for a backfill, and why.
 const whoBackfills = `select actor, coalesce(reason, '') from tactus.backfills where id = $1`
 
 // firedEvent finds the event of a run's firing. A pruned event is not found, nor is one that was written by a statement
@@ -135,7 +135,7 @@ func firedTask(ctx context.Context, tx pgx.Tx, run RunEntry) (task *string, by T
 		By
 		RerunOf *domain.ID
 	}
-	if json.Unmarshal(headers, &said) == nil { // otherwise somebody wrote them by hand
+	if json.Unmarshal(headers, &said) == nil { // otherwise written by hand
 		by = Triggered{By: said.Actor, OnBehalfOf: said.OnBehalfOf, Why: said.Reason, RerunOf: said.RerunOf}
 	}
 	return task, by, nil

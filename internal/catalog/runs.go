@@ -74,8 +74,8 @@ const mostSources = 100
 
 // Runs returns a part of the list of the chosen runs, newest first: by due time, and by id where that is the same.
 //
-// What it costs does not depend on how many runs there are. Each look reads a bounded number of runs behind a place, in
-// the order of an index: of all runs, of those that have an error or a reason, or of each of a few schedules.
+// The cost does not depend on how many runs there are. Each look reads a bounded number of runs behind a place, in the
+// order of an index: of all runs, of those that have an error or a reason, or of each of a few schedules.
 func (c *Catalog) Runs(ctx context.Context, f RunFilter, p Page) (page RunPage, err error) {
 	f.scope = access.From(ctx).Scope
 	at := f.first()
@@ -165,7 +165,8 @@ select array(select id::text from chosen), array(select due_at from chosen), h.d
 from (select) one left join horizon h on true`
 }
 
-// ofLookedAt are the schedules of the runs looked at that are chosen, which only matters where any has to be.
+// ofLookedAt selects the chosen schedules among those of the runs that were read. It is only used if the filter chooses
+// by schedule.
 const ofLookedAt = `of as materialized (
     select r.schedule_id from (select distinct schedule_id from looked where fits) r, lateral (
         select from tactus.schedules s where @by_schedule::boolean and s.id = r.schedule_id and s.deleted_at is null
@@ -344,11 +345,11 @@ func (r *RunEntry) complete() {
 	}
 }
 
-// clockTolerance is by how much a run may be told to have ended before it began and still count as one that took no
-// time: a worker's clock and PostgreSQL's agree no better than that on one host.
+// clockTolerance is the time by which the recorded end of a run may precede its start while the run still counts as one
+// that took no time. Even on one host, the clocks of a worker and of PostgreSQL agree no better than that.
 const clockTolerance = 20 * time.Millisecond
 
-// backwards reports whether a run is told to have ended before it began, by clocks that differ.
+// backwards reports whether the recorded end of a run precedes its start, because two clocks differ.
 func backwards(started, finished *time.Time) bool {
 	return started != nil && finished != nil && finished.Before(started.Add(-clockTolerance))
 }

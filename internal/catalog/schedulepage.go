@@ -131,14 +131,14 @@ func readEntries(ctx context.Context, tx pgx.Tx, ids []string) ([]Entry, error) 
 	return entries, nil
 }
 
-// mostLooked is how many schedules a page looks at whose queue or last run has to be found out.
+// mostLooked is how many schedules a page examines one by one, because the filter asks for a queue or a last status.
 const mostLooked = 1_000
 
 // looks reports whether schedules have to be looked at one by one, beyond what their own columns say.
 func (f Filter) looks() bool { return f.Queue != "" || f.LastStatus != "" }
 
-// partSQL finds a part of a list behind a key, in an order. Of a list that has to be looked at one by one only
-// mostLooked schedules are looked at.
+// partSQL finds a part of a list behind a key, in an order. If schedules have to be examined one by one, it examines at
+// most mostLooked of them.
 func partSQL(key, direction, behind string) string {
 	return `
 with looked as materialized (
@@ -235,7 +235,7 @@ select page.id from unnest(@ids::text[]) with ordinality page (id, nth) left joi
 ) r on true
 order by r.fired_at desc nulls last, page.nth`
 
-// sorted puts all chosen schedules in an order that no index knows; too many are refused.
+// sorted sorts all chosen schedules in an order that has no index. It returns an error if they are too many.
 func (f Filter) sorted(ctx context.Context, tx pgx.Tx, order Order, p Page) (ids []string, next string, err error) {
 	from := 0
 	if p.Token != "" {
@@ -284,7 +284,7 @@ func (f Filter) sorted(ctx context.Context, tx pgx.Tx, order Order, p Page) (ids
 	return ids, next, nil
 }
 
-// token says where a list in an order goes on: behind a schedule with a key.
+// token returns the token from which a list continues: behind a schedule with a key.
 func token(order Order, id, key string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(string(order) + "|" + id + "|" + key))
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Whoever is confined to a scope reads only the schedules in it, with their runs and events. All reads find the scope
-// in the context of the request, so that no handler can forget it.
+// A principal that is confined to a scope reads only the schedules in the scope, with their runs and events. All reads
+// take the scope from the context of the request, so no handler can forget it.
 
 // scoped adds the scope of a request to the arguments of a statement with sqlexpr.InScope.
 func scoped(ctx context.Context, args pgx.NamedArgs) pgx.NamedArgs {
@@ -23,10 +23,10 @@ func scoped(ctx context.Context, args pgx.NamedArgs) pgx.NamedArgs {
 
 func confined(ctx context.Context) bool { return len(access.From(ctx).Scope) > 0 }
 
-// inScope has deleted schedules too, which keep their runs and events.
+// inScope includes deleted schedules, which keep their runs and events.
 const inScope = `select exists (select from tactus.schedules s where s.id = @id and ` + sqlexpr.InScope + `)`
 
-// mayRead returns notFound for what belongs to a schedule outside the scope of a request.
+// mayRead returns notFound if a schedule is outside the scope of the request.
 func (c *Catalog) mayRead(ctx context.Context, schedule domain.ID, notFound error) error {
 	if !confined(ctx) {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// Filters hold texts of whoever asks. None is longer than what it is compared with can be.
+// The limits of texts in filters, which clients choose. A longer text could not match anything that is stored.
 const (
 	mostTags = 100 // twice as many as a schedule has
 	mostText = 200 // characters

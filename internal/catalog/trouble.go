@@ -29,10 +29,11 @@ type TroubleKind string
 // TroubleLate is the kind of runs that fired more than ten seconds late.
 const TroubleLate TroubleKind = "late"
 
-// maxTrouble is how many rows are looked at of each kind, the newest.
+// maxTrouble is how many of the newest rows of each kind are read.
 const maxTrouble = 1_000
 
-// What failed, was missed or skipped has an error or a reason, and an index; what was late has another one.
+// Runs that failed, were missed or skipped have an error or a reason, and are found by an index; late runs are found by
+// another index.
 var troubleSQL = `
 with told as materialized (
     select status as kind, schedule_id, id, due_at as at, coalesce(right(error, 200), left(reason, 200), '') as detail, interval '0' as late

@@ -39,7 +39,7 @@ type UpcomingDue struct {
 	Copy         int       `json:"copy,omitempty" doc:"Which of the two showings it is, when it is repeated."`
 }
 
-// mostUpcoming is how many schedules are looked at.
+// mostUpcoming is how many schedules are read.
 const mostUpcoming = 200_000
 
 var schedulesAhead = `
@@ -52,7 +52,7 @@ where s.enabled and s.deleted_at is null and s.invalid_reason is null
     and (cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[]) and ` + sqlexpr.InScope + `
 order by s.id limit @most::bigint`
 
-// dueOf is a due time of a schedule, while the soonest ones are looked for.
+// dueOf is a due time of a schedule, in the search for the soonest ones.
 type dueOf struct {
 	at       time.Time
 	schedule domain.ID
@@ -83,7 +83,7 @@ func (s soonest) takes(at time.Time, schedule domain.ID, most int) bool {
 	return len(s) < most || s[0].compare(at, schedule) > 0
 }
 
-// add takes a due time, and drops the latest one when there are more than most. It reports whether the due time stays.
+// add adds a due time, and drops the latest one if there are more than most. It reports whether the added one stays.
 func (s *soonest) add(due dueOf, most int) bool {
 	if !s.takes(due.at, due.schedule, most) {
 		return false
@@ -95,7 +95,7 @@ func (s *soonest) add(due dueOf, most int) bool {
 	return true
 }
 
-// addAll takes the due times in [from, to) of a schedule, until one of them is too late to stay.
+// addAll adds the due times of a schedule in [from, to), until one of them is too late to stay.
 func (s *soonest) addAll(schedule domain.ID, a timetable, from, to time.Time, most int) {
 	at := from.Add(-time.Microsecond)
 	for {
@@ -106,8 +106,8 @@ func (s *soonest) addAll(schedule domain.ID, a timetable, from, to time.Time, mo
 	}
 }
 
-// Upcoming returns the soonest due times in [from, to) of the enabled schedules that have all tags, at most so many. It
-// keeps no more of them than it returns.
+// Upcoming returns the soonest due times in [from, to) of the enabled schedules that have all tags, at most most of
+// them. It holds no more due times in memory than it returns.
 func (c *Catalog) Upcoming(ctx context.Context, tags []string, from, to time.Time, most int) (u Upcoming, err error) {
 	if err := CheckTags(tags...); err != nil {
 		return u, err
@@ -120,7 +120,7 @@ func (c *Catalog) Upcoming(ctx context.Context, tags []string, from, to time.Tim
 	return u, c.walk(ctx, &u, tags, most)
 }
 
-// walk looks at each schedule once.
+// walk computes the answer by reading every schedule once.
 func (c *Catalog) walk(ctx context.Context, u *Upcoming, tags []string, most int) error {
 	return c.read(ctx, func(tx pgx.Tx) error {
 		found, err := u.find(ctx, tx, tags, most)
@@ -136,10 +136,10 @@ func (c *Catalog) walk(ctx context.Context, u *Upcoming, tags []string, most int
 	})
 }
 
-// tries is how often due times are looked for anew, because a schedule has changed between two statements.
+// tries is how often the search is repeated because a schedule has changed between two statements.
 const tries = 3
 
-// foresee asks the outlook. It returns false if it cannot tell.
+// foresee computes the answer from the outlook. It returns false if the outlook cannot answer.
 func (c *Catalog) foresee(ctx context.Context, u *Upcoming, a asked) (done bool, err error) {
 	err = pgx.BeginTxFunc(ctx, c.pool, pgx.TxOptions{BeginQuery: beginEach}, func(tx pgx.Tx) error {
 		for range tries {
@@ -173,7 +173,7 @@ func (u *Upcoming) find(ctx context.Context, tx pgx.Tx, tags []string, most int)
 	}
 	known := newCompiled(tx)
 	var row aheadRow
-	var byCalendar []aheadRow // whose calendars are read behind all rows
+	var byCalendar []aheadRow // calendars are read after all rows
 	n := 0
 	_, err = pgx.ForEachRow(rows, []any{&row.ID, &row.Trigger, &row.Policy, &row.Anchor, &row.Effective}, func() error {
 		if n++; n > mostUpcoming {
@@ -185,7 +185,7 @@ func (u *Upcoming) find(ctx context.Context, tx pgx.Tx, tags []string, most int)
 		case a.policy.Calendars != nil:
 			byCalendar = append(byCalendar, row)
 		default:
-			found.addAll(row.ID, a, u.From, u.To, most+1) // one more tells that there are more
+			found.addAll(row.ID, a, u.From, u.To, most+1) // one more shows that there are more
 		}
 		return nil
 	})
@@ -207,7 +207,7 @@ func (u *Upcoming) find(ctx context.Context, tx pgx.Tx, tags []string, most int)
 	return found, nil
 }
 
-// cut sorts what was found, one more than is asked for, and leaves that one out.
+// cut sorts the due times that were found, and drops the one beyond the number asked for.
 func (u *Upcoming) cut(found soonest, most int) soonest {
 	slices.SortFunc(found, func(a, b dueOf) int { return a.compare(b.at, b.schedule) })
 	if u.Cut = len(found) > most; u.Cut {
@@ -223,7 +223,7 @@ from tactus.schedules s
 left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
 where s.id = any ($1::text[]::uuid[])`
 
-// nameRow says who is due.
+// nameRow describes a schedule that is due.
 type nameRow struct {
 	ID         domain.ID
 	Version    int64
@@ -247,7 +247,7 @@ func readNames(ctx context.Context, tx pgx.Tx, found soonest) (map[domain.ID]nam
 	return names, nil
 }
 
-// tell adds what was found, who is due, and what a change of the clocks does.
+// tell adds the due times that were found to the answer, with their schedules and the effects of changes of clocks.
 func (u *Upcoming) tell(found soonest, names map[domain.ID]nameRow) {
 	for _, due := range found {
 		who := names[due.schedule]
@@ -262,7 +262,7 @@ func (u *Upcoming) tell(found soonest, names map[domain.ID]nameRow) {
 		if fires := due.of.fires(due.schedule, due.at); !fires.Equal(due.at) {
 			d.FiresAt = fires.In(d.DueAt.Location())
 		}
-		if _, offset := d.DueAt.Zone(); offset%60 != 0 { // which RFC 3339 cannot say
+		if _, offset := d.DueAt.Zone(); offset%60 != 0 { // RFC 3339 cannot express it
 			d.DueAt, d.FiresAt = d.DueAt.UTC(), d.FiresAt.UTC()
 		}
 		u.Upcoming = append(u.Upcoming, d)

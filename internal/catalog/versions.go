@@ -26,7 +26,7 @@ type VersionChange struct {
 	Changes    []MemberChange   `json:"changes"`
 }
 
-// MemberChange is what a change did to one member of a schedule. A member that was not there, or no longer is, is null.
+// MemberChange is a change of one member of a schedule. The value of an absent member is null.
 type MemberChange struct {
 	Member string          `json:"member"`
 	Before json.RawMessage `json:"before"`
@@ -75,11 +75,11 @@ func (c *Catalog) Versions(ctx context.Context, schedule domain.ID, before int64
 	return changes, more, err
 }
 
-// derived are the members of an event's data that change with every change, or follow from it.
+// derived are the members of an event's data that every change changes, or that follow from others.
 var derived = []string{"id", "version", "schema", "created_at", "updated_at", "effective_from", "trigger_set_at", "deleted_at"}
 
-// since returns what an event changed since the former one. What cannot be read, as only a hand can write it, changed
-// nothing that can be told.
+// since returns what changed from the former event to this one. If one of them cannot be read, because it was written
+// by hand, no changes are shown.
 func (r versionRow) since(former versionRow) VersionChange {
 	change := VersionChange{Version: r.Version, Type: r.Type, At: r.At.UTC()}
 	by := byOf(r.Headers)
@@ -88,7 +88,7 @@ func (r versionRow) since(former versionRow) VersionChange {
 	return change
 }
 
-// MemberChanges returns the members in which two documents differ, by name, but for those that are derived.
+// MemberChanges returns the members in which two documents differ, by name, without derived ones.
 func MemberChanges(former, latter []byte) []MemberChange {
 	changes := []MemberChange{}
 	before, after := membersOf(former), membersOf(latter)

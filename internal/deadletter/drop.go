@@ -11,8 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/redis"
 )
 
-// Drop removes letters from the list for good, and returns those that it has removed. One that somebody has locked
-// stays.
+// Drop removes letters from the list for good, and returns those that it has removed. Locked letters stay.
 func (b *Box) Drop(ctx context.Context, letters []Letter) (dropped []Letter, err error) {
 	var rows []int64
 	var entries []string

@@ -12,8 +12,8 @@ import (
 )
 
 // firePlain and fireCounted fire a due time that was set aside, through its existing row in tactus.runs. The row keeps
-// any other statement from firing the same due time. The second is for schedules that count their runs; the first does
-// not even name the table of the counts, which somebody may have locked.
+// any other statement from firing the same due time. fireCounted is for schedules that count their runs; firePlain does
+// not even name the table of the counts, because the whole table may be locked.
 //
 //   - letter: the dead letter, locked until the commit. If it covers a range of missed due times, there is nothing to
 //     fire.
@@ -86,7 +86,7 @@ select exists (select from letter), ` + listedSQL + `, coalesce((select bytes fr
 from (select) one left join state on true`
 )
 
-// dueState is what there is of a due time that was set aside, and what became of it.
+// dueState is the state of a due time that was set aside, and of its schedule, and what the statement did.
 type dueState struct {
 	there, listed, done, missed, untouched, enabled, begun, allowed, keptBack, counts bool
 	status                                                                            string

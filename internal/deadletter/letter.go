@@ -33,11 +33,11 @@ type Letter struct {
 // Box gives access to the dead letters in PostgreSQL and Redis.
 type Box struct {
 	Pool   *pgxpool.Pool
-	Redis  goredis.UniversalClient // the Redis of the events; nil where it is not known: only what PostgreSQL alone can do is done
+	Redis  goredis.UniversalClient // the Redis of the events; if nil, only letters in PostgreSQL are handled
 	Stream string                  // the event stream
 	Events relay.Route             // the relay's route to that stream
 	Tasks  []string                // the names of the relay's task sinks
-	Lease  time.Duration           // how long a silent run keeps back the next one, where runs must not overlap
+	Lease  time.Duration           // how long a silent run blocks the next one, if runs must not overlap
 
 	Patience time.Duration // how long Retry waits for each run's turn, while many large tasks wait to be handed over
 	room     room.Room

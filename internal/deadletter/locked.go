@@ -6,15 +6,15 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// A letter that somebody has locked is passed over, and so is one whose run is locked for longer than a moment: whoever
-// holds the lock may hold it for hours, and the letters behind it would wait.
+// A locked letter is passed over, and so is one whose run stays locked for longer than a moment. The lock may be held
+// for hours, and the other letters would have to wait.
 const (
 	lockWait  = `set_config('lock_timeout', '1s', true) is not null`
 	listedSQL = `exists (select from tactus.deadletters where id = @id and dropped_at is null)`
 )
 
-// countsLockedSQL reports whether somebody has locked the whole table of the counts. Who writes to it would wait before
-// a lock_timeout that the statement sets is in force.
+// countsLockedSQL reports whether the whole table of the counts is locked. A statement that writes to it would wait
+// while it is planned, before a lock_timeout that it sets itself takes effect.
 var countsLockedSQL = `select ` + sqlexpr.WritersWait("tactus.schedule_counts")
 
 func (b *Box) countsLocked(ctx context.Context) (locked bool, err error) {

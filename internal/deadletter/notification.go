@@ -7,10 +7,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// FromNotifications is the source of notifications that no destination took.
+// FromNotifications is the source of notifications that their destinations did not take.
 const FromNotifications = "notifications"
 
-// deliverAgain makes a delivery of a letter, unless its rule is gone.
+// deliverAgain turns a letter back into a delivery, unless its rule is gone.
 const deliverAgain = `
 with letter as materialized (
     select id, data::json as kept from tactus.deadletters
@@ -31,7 +31,7 @@ delivery as (
 gone as (delete from tactus.deadletters where id = @id and exists (select from delivery))
 select exists (select from letter), exists (select from delivery), ` + listedSQL
 
-// retryNotification has a notification delivered again.
+// retryNotification makes the courier deliver a notification again.
 func (b *Box) retryNotification(ctx context.Context, l Letter) (Outcome, error) {
 	var there, done, listed bool
 	err := b.Pool.QueryRow(ctx, deliverAgain, pgx.NamedArgs{"id": l.row()}).Scan(&there, &done, &listed)

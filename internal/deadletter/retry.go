@@ -13,7 +13,7 @@ import (
 type Outcome struct {
 	Letter
 	Again  bool   `json:"again"`
-	Locked bool   `json:"locked,omitempty"` // it was passed over for a lock
+	Locked bool   `json:"locked,omitempty"` // passed over because of a lock
 	Result string `json:"result"`           // what happens next, or why the letter is not put back
 }
 

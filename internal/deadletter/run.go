@@ -57,7 +57,7 @@ select exists (select from letter), ` + listedSQL + `, coalesce((select bytes fr
     coalesce(counts, false), coalesce(kept_back, false), coalesce(untouched, false), (select count(*) from bell)
 from (select) one left join state on true`
 
-// retryRun hands a run over again that was set aside.
+// retryRun makes a run due again that was set aside.
 func (b *Box) retryRun(ctx context.Context, l Letter) (Outcome, error) {
 	var there, listed, expired, deleted, counts, keptBack, untouched bool
 	var status string

@@ -14,8 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// book keeps the rules that tell anybody, and reads them again only when one has changed: they are wanted with every
-// batch of happenings, and may take megabytes.
+// book caches the enabled rules. They are needed for every batch of happenings, and may take megabytes, so the book
+// reads them again only after one has changed.
 type book struct {
 	pool  *pgxpool.Pool
 	mu    sync.Mutex
@@ -26,7 +26,7 @@ type book struct {
 const (
 	living = `from tactus.notification_rules where deleted_at is null and enabled`
 
-	// stateOfRules changes with every change of a rule, one by hand too.
+	// stateOfRules returns a text that differs after any change of a rule, even one made by hand.
 	stateOfRules = `select coalesce(md5(string_agg(id::text || xmin::text, '' order by id)), '') ` + living
 
 	livingRules = `select id, name, definition::text, updated_at ` + living + ` order by name`
@@ -65,6 +65,6 @@ func (b *book) read(ctx context.Context) ([]domain.NotificationRule, error) {
 	if all == nil {
 		all = []domain.NotificationRule{}
 	}
-	b.state, b.rules = state[0], all // of before the reading: what has changed since is read the next time
+	b.state, b.rules = state[0], all // the state from before the read: a change since then is found the next time
 	return all, nil
 }

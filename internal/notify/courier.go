@@ -21,7 +21,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/tablelocks"
 )
 
-// Courier sends deliveries. Several may be at work, in several processes.
+// Courier sends deliveries. Several couriers may work at once, in several processes.
 type Courier struct {
 	pool      *pgxpool.Pool
 	publisher message.Publisher
@@ -34,7 +34,7 @@ type Courier struct {
 	failing   prometheus.Gauge
 }
 
-// NewCourier returns a courier over a pool and a publisher that it is lent.
+// NewCourier returns a courier that uses a pool and a publisher, which the caller closes.
 func NewCourier(
 	pool *pgxpool.Pool, publisher message.Publisher, log *slog.Logger, registry prometheus.Registerer,
 ) *Courier {
@@ -60,29 +60,31 @@ func NewCourier(
 }
 
 const (
-	// atOnce is how many deliveries are under way in a process at most, each of a rule of its own.
+	// atOnce is how many deliveries may be under way in a process, each for another rule.
 	atOnce = 128
-	// ofAHost is how many of them are to one host, by all processes: a host that hangs keeps no other waiting.
+	// ofAHost is how many deliveries of all processes may be under way to one host, so that a host that hangs does not
+	// block the others.
 	ofAHost = 4
-	// lookEvery is how often deliveries are looked for that have come due.
+	// lookEvery is how often the courier looks for due deliveries.
 	lookEvery = time.Second
-	// rests is how many times as long as it took to look the courier rests before it looks again, at most for restMost:
-	// it looks through all deliveries, and looks whenever one has ended.
+	// rests is how long the courier rests after a look, in multiples of the time that the look took, but at most
+	// restMost. A look goes through all deliveries, and each delivery that ends asks for one.
 	rests    = 7
 	restMost = 5 * time.Second
-	// takenFor is after how long a delivery is taken to have been forgotten by who took it: it died.
+	// takenFor is how long a courier may hold a delivery. After that time the courier counts as dead, and another one
+	// may take the delivery.
 	takenFor = time.Minute
 )
 
-// Wake has the courier look for deliveries now.
+// Wake makes the courier look for deliveries now.
 func (c *Courier) Wake() {
 	select {
 	case c.bell <- struct{}{}:
-	default: // it is awake
+	default: // it will look anyway
 	}
 }
 
-// Run sends deliveries until ctx ends, and finishes those that are under way.
+// Run sends deliveries until ctx ends, and then finishes those that are under way.
 func (c *Courier) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -116,10 +118,10 @@ func (c *Courier) Run(ctx context.Context) {
 	}
 }
 
-// authorities are the addresses of rules as far as they say where something is sent.
+// authorities selects the addresses of rules up to the authority, which says where a request goes.
 const authorities = `select rule_id, substring(url from '^[^/]*//[^/?#]*') from tactus.notification_secrets`
 
-// hosts are the hosts of the addresses of rules, side by side.
+// hosts returns the rules, and the host of each rule's address at the same index.
 func (c *Courier) hosts(ctx context.Context) (rules []domain.ID, hosts []string, err error) {
 	type row struct {
 		Rule domain.ID
@@ -135,9 +137,9 @@ func (c *Courier) hosts(ctx context.Context) (rules []domain.ID, hosts []string,
 	return rules, hosts, nil
 }
 
-// takeSQL takes the deliveries that are due, one of a rule at most, and none of a rule of which one is under way; and
-// not more of a host than may be. Those that failed before come behind those that did not. A test waits for nothing
-// else of its rule. What somebody has locked a row of is left for later.
+// takeSQL takes due deliveries: at most one for each rule, none for a rule with a delivery under way, and no more for a
+// host than ofAHost allows. Deliveries that have failed before come behind the others. A test does not wait for other
+// deliveries of its rule. Deliveries with locked rows are left for later.
 const takeSQL = `
 with told as materialized (
     select rule_id, host from unnest(@rules::uuid[], @hosts::text[]) h (rule_id, host)
@@ -212,7 +214,7 @@ func (c *Courier) take(ctx context.Context) ([]*letter, error) {
 	}, takeSQL, pgx.NamedArgs{"free": free, "lease": takenFor, "of_a_host": ofAHost, "rules": rules, "hosts": hosts})
 }
 
-// deliver sends a letter, and keeps what came of it.
+// deliver sends a letter, and records the outcome.
 func (c *Courier) deliver(ctx context.Context, l *letter) {
 	began := time.Now()
 	m, address, err := l.message()
@@ -237,25 +239,27 @@ func (c *Courier) deliver(ctx context.Context, l *letter) {
 		outcome, err = c.failed(ctx, l, err)
 	}
 	c.sent.WithLabelValues(string(l.rule.To), outcome).Inc()
-	if err != nil { // it is sent again when it is taken to be forgotten
+	if err != nil { // without a record it is sent again after takenFor
 		c.log.Warn("what came of a notification is not kept", "rule", l.Name, "err", err)
 	}
 }
 
-// pauses are how long a delivery waits after each attempt that failed; behind the last one it is a dead letter.
+// pauses are the waits after each failed attempt. A delivery that fails once more after the last wait becomes a dead
+// letter.
 var pauses = []time.Duration{
 	5 * time.Second, 30 * time.Second, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute,
 	time.Hour, 2 * time.Hour,
 	4 * time.Hour, 6 * time.Hour, 8 * time.Hour,
 }
 
-// pauseAfter returns the pause after so many attempts, a fifth more or less, so that not all come back at once.
+// pauseAfter returns the pause after a number of attempts, randomly up to a fifth longer or shorter, so that not all
+// deliveries are repeated at once.
 func pauseAfter(attempts int) time.Duration {
 	pause := pauses[min(max(attempts, 1), len(pauses))-1]
 	return pause - pause/5 + rand.N(2*pause/5)
 }
 
-// failed has a letter wait, or sets it aside.
+// failed makes a letter wait for its next attempt, or sets it aside.
 func (c *Courier) failed(ctx context.Context, l *letter, why error) (outcome string, err error) {
 	f, _ := errors.AsType[*failure](why)
 	if f == nil {
@@ -275,7 +279,7 @@ func (c *Courier) failed(ctx context.Context, l *letter, why error) (outcome str
 	return "failed", c.keep(ctx, failedSQL, l, "failed", pgx.NamedArgs{"error": text, "pause": pause})
 }
 
-// keptLetter is a delivery as a dead letter keeps it.
+// keptLetter is the data of a dead letter for a delivery.
 type keptLetter struct {
 	RuleID    domain.ID         `json:"rule_id"`
 	Kind      string            `json:"kind"`
@@ -288,7 +292,7 @@ func (l *letter) kept() string {
 	for _, text := range l.Documents {
 		k.Documents = append(k.Documents, json.RawMessage(text))
 	}
-	raw, _ := json.Marshal(k) // it is JSON
+	raw, _ := json.Marshal(k) // always valid
 	return string(raw)
 }
 
@@ -299,7 +303,7 @@ with ended as (
     returning rule_id, count, attempts
 )`
 
-	// attempt is an attempt as progress keeps it, and keepsAttempt keeps it before those so far.
+	// attempt yields the record of an attempt, and keepsAttempt puts it in front of the earlier ones.
 	attempt = `array[json_strip_nulls(json_build_object('at', tactus.iso(clock_timestamp()), 'outcome', @outcome::text,
     'test', @test::boolean, 'count', count, 'attempt', attempts, 'error', @error::text))]`
 	keepsAttempt = `recent = (excluded.recent || p.recent)[1:` + mostRecent + `]`
@@ -317,7 +321,7 @@ with ended as (
     where id = @id and attempts = @attempts returning rule_id, count, attempts
 )` + failedEnd
 
-	// failedEnd holds the rule: what else it is to tell would fail as well.
+	// failedEnd holds the rule back, since its other deliveries would fail as well.
 	failedEnd = `
 insert into tactus.notification_progress as p (rule_id, failures, failed_at, error, held_until, recent)
 select rule_id, 1, clock_timestamp(), @error::text, clock_timestamp() + @pause::interval, ` + attempt + ` from ended
@@ -337,7 +341,7 @@ select rule_id, clock_timestamp(), @error::text, ` + attempt + ` from ended
 on conflict (rule_id) do update set tested_at = excluded.tested_at, test_error = excluded.test_error, ` + keepsAttempt
 )
 
-// mostRecent is how many attempts of a rule are kept.
+// mostRecent is how many attempts are kept for each rule.
 const mostRecent = "10"
 
 func (c *Courier) keep(ctx context.Context, sql string, l *letter, outcome string, args pgx.NamedArgs) error {
@@ -354,7 +358,7 @@ func (c *Courier) keep(ctx context.Context, sql string, l *letter, outcome strin
 	})
 }
 
-// tested keeps what came of a test, which is sent once.
+// tested records the outcome of a test, which is sent only once.
 func (c *Courier) tested(ctx context.Context, l *letter, err error) error {
 	outcome := "delivered"
 	var why *string

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// Addresses that are of no host in the public Internet, beside those that netip tells.
+// reserved has the addresses that belong to no host in the public Internet, besides those that netip recognizes.
 var reserved = prefixes(
 	"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15",
 	"198.51.100.0/24", "203.0.113.0/24",
-	"168.63.129.16/32", // the platform of Azure, from within it
+	"168.63.129.16/32", // Azure's platform, as reached from within
 	"240.0.0.0/4", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16",
 	"3fff::/20", "5f00::/16", "fec0::/10",
 )
@@ -26,10 +26,10 @@ func prefixes(texts ...string) (all []netip.Prefix) {
 	return all
 }
 
-// Private are the networks that may be reached although they are not public.
+// Private are networks that may be reached although they are not public.
 type Private []netip.Prefix
 
-// ParsePrivate reads networks, such as 10.0.0.0/8, and single addresses.
+// ParsePrivate parses networks, such as 10.0.0.0/8, and single addresses.
 func ParsePrivate(texts []string) (p Private, err error) {
 	for _, text := range texts {
 		network, err := netip.ParsePrefix(text)
@@ -63,7 +63,7 @@ func (p Private) allows(a netip.Addr) bool {
 	return true
 }
 
-// refused is why a request is not made, or not gone on with.
+// refused is the error of a request that is not sent, or whose redirect is not followed.
 type refused struct{ text string }
 
 func (r *refused) Error() string { return r.text }
@@ -74,15 +74,15 @@ var errPrivate = &refused{"the address is of a private network: allow it by TACT
 const (
 	connectTimeout = 5 * time.Second
 	sendTimeout    = 10 * time.Second
-	testTimeout    = 6 * time.Second // somebody waits for what comes of it, no longer than a request may take
+	testTimeout    = 6 * time.Second // somebody waits for the outcome, no longer than a request may take
 	mostRedirects  = 3
 	mostAnswer     = 4 << 10
 )
 
-// client returns an HTTP client that connects to public and allowed addresses alone. The address is looked at when it
-// has been resolved and is about to be dialed, for each attempt and redirect: a name that resolves otherwise the second
-// time gains nothing. It keeps no connection, so that a destination holds none, and uses no proxy, which would connect
-// in its place.
+// client returns an HTTP client that connects only to public and allowed addresses. The address is checked after it was
+// resolved and just before it is dialed, for each attempt and each redirect, so a name that resolves to another address
+// the second time cannot evade the check. The client keeps no connections open, which destinations could exhaust, and
+// uses no proxy, which would make the connection in its place, without the check.
 func (p Private) client() *http.Client {
 	dialer := &net.Dialer{Timeout: connectTimeout, ControlContext: func(_ context.Context, _, address string,
 		_ syscall.RawConn,
@@ -103,9 +103,9 @@ func (p Private) client() *http.Client {
 	}
 }
 
-// redirects follows the redirects that keep the method and the body, and none that leaves TLS or goes to another host
-// or port: what is sent, and the headers that it is sent with, are meant for one. The address, which is a secret, is
-// not named as where the request comes from.
+// redirects follows a redirect only if it keeps the method and the body, does not leave TLS, and stays on the same host
+// and port, because the body and the headers are meant for this destination only. It drops the Referer header, which
+// would reveal the address, a secret.
 func redirects(next *http.Request, before []*http.Request) error {
 	next.Header.Del("Referer")
 	switch last := before[len(before)-1]; {

@@ -15,7 +15,7 @@ import (
 	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
-// event is a happening as the log has it.
+// event is a happening as it is in the log.
 type event struct {
 	RunID        domain.ID  `json:"run_id,omitzero"`
 	ScheduleID   domain.ID  `json:"schedule_id"`
@@ -31,15 +31,16 @@ type event struct {
 	Worker       string     `json:"worker,omitempty"`
 	Error        string     `json:"error,omitempty"`
 	Reason       string     `json:"reason,omitempty"`
-	RuleID       *domain.ID `json:"rule_id,omitempty"` // of what a sweep has found for one rule
+	RuleID       *domain.ID `json:"rule_id,omitempty"` // the only rule that is to tell it, if a sweep has found it
 	What         string     `json:"what,omitempty"`
 
 	at    time.Time
 	place relay.ID
 }
 
-// Encode makes the message of a happening. Its subject is the schedule. What is no happening, because somebody wrote it
-// by hand, is refused here, where the relay sets it aside: in a sink it would stop what comes after it.
+// Encode returns the message of a happening, whose subject is the schedule. A row that is not a valid happening,
+// because somebody wrote it by hand, is an error here, so that the relay sets it aside. In the sink it would block all
+// happenings behind it.
 func Encode(row outbox.Row, epoch string) (*message.Message, error) {
 	if err := json.Unmarshal(row.Data, &event{}); err != nil {
 		return nil, fmt.Errorf("read happening %s: %w", row.Aggregate, err)
@@ -47,7 +48,7 @@ func Encode(row outbox.Row, epoch string) (*message.Message, error) {
 	return cloudevents.Happening(row, epoch)
 }
 
-// eventsOf are the happenings among entries.
+// eventsOf returns the happenings among entries.
 func eventsOf(entries []relay.Entry) (all []event, err error) {
 	for _, e := range entries {
 		if e.Message == nil {
@@ -66,10 +67,10 @@ func eventsOf(entries []relay.Entry) (all []event, err error) {
 	return all, nil
 }
 
-// unwell are the states after which a schedule has to recover.
+// unwell are the final states of a run after which its schedule counts as failing until it recovers.
 var unwell = []string{string(domain.Failed), string(domain.Unknown), string(domain.MissedRun), string(domain.Expired)}
 
-// concerns reports whether a rule is to look at an event.
+// concerns reports whether an event may be one that a rule tells.
 func (e event) concerns(r domain.NotificationRule) bool {
 	if e.RuleID != nil {
 		return *e.RuleID == r.ID
@@ -77,8 +78,8 @@ func (e event) concerns(r domain.NotificationRule) bool {
 	return !e.at.Before(r.UpdatedAt) && r.Fits(e.ScheduleName, e.Tags, e.TaskName)
 }
 
-// toldBy returns what a rule tells of an event that concerns it, and whose schedule was failing before; nothing when it
-// does not.
+// toldBy returns which happening a rule tells because of an event that concerns it, or nothing. failing says whether
+// the schedule was failing before.
 func (e event) toldBy(r domain.NotificationRule, failing bool) domain.Happening {
 	switch {
 	case e.RuleID != nil:
@@ -91,14 +92,15 @@ func (e event) toldBy(r domain.NotificationRule, failing bool) domain.Happening 
 	return ""
 }
 
-// The kinds of deliveries that gather apart.
+// The kinds of deliveries. Happenings of different kinds gather in different deliveries.
 const (
-	kindFine = "fine" // of a ping
+	kindFine = "fine" // for pings: all is well
 	kindFail = "fail"
 	kindTest = "test"
 )
 
-// kindOf is the kind of delivery in which a happening gathers: a ping says one thing.
+// kindOf returns the kind of delivery in which a happening gathers. Pings need several kinds, because a ping can only
+// say one thing.
 func kindOf(to domain.Channel, what domain.Happening) string {
 	switch {
 	case to != domain.Ping:
@@ -112,7 +114,7 @@ func kindOf(to domain.Channel, what domain.Happening) string {
 // mostError is how many characters of an error are sent.
 const mostError = 1000
 
-// document is a happening as it is sent.
+// document returns a happening as it is sent.
 func (e event) document(what domain.Happening) string {
 	e.What, e.RuleID = string(what), nil
 	if text := []rune(e.Error); len(text) > mostError {
@@ -122,7 +124,7 @@ func (e event) document(what domain.Happening) string {
 	return string(raw)
 }
 
-// words says a happening in a line.
+// words describes a happening in one line.
 func (e event) words() string {
 	var why string
 	for _, text := range []string{e.Error, e.Reason} {

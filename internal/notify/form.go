@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// notification is what is sent, as JSON.
+// notification is the JSON document that is sent.
 type notification struct {
 	Type      string    `json:"type"`
 	Timestamp time.Time `json:"timestamp"`
@@ -29,10 +29,10 @@ type contents struct {
 	Happenings []json.RawMessage `json:"happenings"`
 }
 
-// typeOfNotification is the type of what webhooks are sent.
+// typeOfNotification is the type of the documents that webhooks get.
 const typeOfNotification = "tactus.notification"
 
-// letter is a delivery with what it is sent by.
+// letter is a delivery, with the rule and the secrets that are needed to send it.
 type letter struct {
 	ID         domain.ID
 	RuleID     domain.ID
@@ -49,7 +49,7 @@ type letter struct {
 	rule       domain.NotificationRule
 }
 
-// message makes the message of a letter, and the address that it goes to.
+// message returns the message of a letter, and the address that it goes to.
 func (l *letter) message() (*message.Message, string, error) {
 	if err := json.Unmarshal([]byte(l.Definition), &l.rule); err != nil {
 		return nil, "", fmt.Errorf("the rule cannot be read: %w", err)
@@ -81,9 +81,9 @@ func (l *letter) message() (*message.Message, string, error) {
 	return m, address, err
 }
 
-// event returns a happening of the letter.
+// event returns the n-th happening of the letter.
 func (l *letter) event(n int) (e event) {
-	_ = json.Unmarshal([]byte(l.Documents[n]), &e) // it was made here
+	_ = json.Unmarshal([]byte(l.Documents[n]), &e) // document has made it
 	return e
 }
 
@@ -106,13 +106,13 @@ func (l *letter) contents() contents {
 
 var slackEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
-// slackText is a notification in the words of Slack.
+// slackText returns a notification in Slack's markup.
 func slackText(c contents) string {
 	return fmt.Sprintf("*%s*: %d\n%s", slackEscapes.Replace(c.Rule), c.Count, slackEscapes.Replace(c.Summary))
 }
 
-// pinged is the address of a ping: that of the check when all is well, and /fail of it otherwise, with the id of the
-// run.
+// pinged returns the address of a ping with the id of the run: the address of the check if all is well, otherwise that
+// address with /fail.
 func (l *letter) pinged() (string, error) {
 	u, err := url.Parse(l.URL)
 	if err != nil {
@@ -131,7 +131,7 @@ func (l *letter) pinged() (string, error) {
 	return u.String(), nil
 }
 
-// any makes a message of a form that its rule describes.
+// any makes the message for a rule that describes its own form.
 func (l *letter) any(m *message.Message, c contents, body []byte) error {
 	m.Metadata[metaMethod] = l.rule.Method
 	if l.rule.ContentType != "" {
@@ -163,8 +163,8 @@ func (l *letter) any(m *message.Message, c contents, body []byte) error {
 	return nil
 }
 
-// inJSON is a text as it stands between the quotes of JSON.
+// inJSON returns a text escaped for use between the quotes of a JSON string.
 func inJSON(text string) string {
-	quoted, _ := json.Marshal(text) // a text encodes
+	quoted, _ := json.Marshal(text) // a string always encodes
 	return string(quoted[1 : len(quoted)-1])
 }

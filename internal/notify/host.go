@@ -8,12 +8,13 @@ import (
 	"strings"
 )
 
-// hostOf is where an address leads, as the same text however it is written: without whom it is sent as, in lower case,
-// with its port, and numbers as resolvers read them (127.1, 0x7f.1 and 2130706433 are 127.0.0.1).
+// hostOf returns the host and port of an address in a normal form: without user and password, in lower case, with the
+// default port if none is given, and with IP addresses as resolvers read them (127.1, 0x7f.1 and 2130706433 are all
+// 127.0.0.1).
 func hostOf(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
-		return strings.ToLower(address) // made by hand; nothing is sent there
+		return strings.ToLower(address) // written by hand; nothing is sent there
 	}
 	host, port := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), u.Port()
 	if at, known := ipOf(host); known {
@@ -29,8 +30,8 @@ func hostOf(address string) string {
 	return host + " " + port
 }
 
-// ipOf reads what resolvers take for the number of a host: up to four parts, decimal, octal or hexadecimal, the last of
-// which fills what is left.
+// ipOf parses an IP address in any form that resolvers accept: up to four parts, each decimal, octal or hexadecimal, of
+// which the last one fills the remaining bytes.
 func ipOf(host string) (netip.Addr, bool) {
 	if at, err := netip.ParseAddr(host); err == nil {
 		return at, true
@@ -46,7 +47,7 @@ func ipOf(host string) (netip.Addr, bool) {
 			bits = 8 * (4 - i)
 		}
 		n, err := strconv.ParseUint(part, 0, bits)
-		if err != nil || strings.ContainsAny(part, "_o") || strings.HasPrefix(part, "0b") { // those are of Go alone
+		if err != nil || strings.ContainsAny(part, "_o") || strings.HasPrefix(part, "0b") { // only Go reads these forms
 			return netip.Addr{}, false
 		}
 		all = all<<bits | n

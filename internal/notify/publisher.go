@@ -21,29 +21,29 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// Publisher sends messages by HTTP, each by a request of its own; its topics are addresses. A message's id is the
-// webhook-id; its metadata has the method, the type of its content, the keys to sign it with, and headers.
+// Publisher sends each message by an HTTP request of its own; its topics are URLs. The id of a message becomes the
+// webhook-id. Its metadata has the method, the content type, the keys to sign with, and headers.
 type Publisher struct{ client *http.Client }
 
 var _ message.Publisher = (*Publisher)(nil)
 
-// NewPublisher returns a publisher that reaches public addresses, and those of the given networks.
+// NewPublisher returns a publisher that connects to public addresses and to those of the given networks.
 func NewPublisher(private Private) *Publisher { return &Publisher{private.client()} }
 
 // The metadata of messages.
 const (
 	metaMethod  = "method"
 	metaType    = "content-type"
-	metaKeys    = "keys"    // of a webhook, by spaces
-	metaHeader  = "header:" // begins the name of a header
+	metaKeys    = "keys"    // of a webhook, separated by spaces
+	metaHeader  = "header:" // the prefix of a header's name
 	contentJSON = "application/json"
 )
 
 // failure says why a destination did not take something.
 type failure struct {
 	why     string
-	forGood bool          // it will never take it
-	after   time.Duration // when it may be tried again, as it says; 0 when it does not
+	forGood bool          // the destination will never take it
+	after   time.Duration // when to try again, as the destination says; 0 if it does not say
 }
 
 func (f *failure) Error() string { return f.why }
@@ -83,7 +83,7 @@ func (p *Publisher) send(address string, m *message.Message) error {
 		return &failure{why: why(err)}
 	}
 	defer answer.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, mostAnswer)) // what it says is not looked at
+	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, mostAnswer)) // the body of the answer is ignored
 	return judged(answer)
 }
 
@@ -105,7 +105,7 @@ func (p *Publisher) headers(request *http.Request, m *message.Message) {
 	}
 }
 
-// signatures signs a message by the scheme of Standard Webhooks, with each key.
+// signatures returns the signatures of a message by each key, in the scheme of Standard Webhooks.
 func signatures(keys []string, id string, at int64, payload []byte) string {
 	var all []string
 	for _, secret := range keys {
@@ -120,8 +120,9 @@ func signatures(keys []string, id string, at int64, payload []byte) string {
 	return strings.Join(all, " ")
 }
 
-// why says why a request failed, without its address, which is a secret, and without what came back: it may be of a
-// server that does not speak HTTP, and whoever may make a rule may not read from it.
+// why returns the reason why a request failed. It contains neither the address, which is a secret, nor anything that
+// the server has sent: the server may be one that does not speak HTTP, whose data the author of a rule must not be able
+// to read.
 func why(err error) string {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		if u.Timeout() {
@@ -147,11 +148,11 @@ func why(err error) string {
 	return "its answer cannot be read: it is no HTTP"
 }
 
-// longestAfter is the longest that a destination may have itself waited for.
+// longestAfter limits the wait that a destination may ask for.
 const longestAfter = time.Hour
 
-// judged is what an answer means: 2xx that it was taken; 410, and what else is the request's own fault, that it never
-// will be.
+// judged returns nil for an answer of 2xx, and otherwise a failure. After 410 and other statuses that blame the
+// request, the failure is for good.
 func judged(answer *http.Response) error {
 	code := answer.StatusCode
 	if code >= 200 && code < 300 {
@@ -163,7 +164,7 @@ func judged(answer *http.Response) error {
 		if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && seconds > 0 {
 			f.after = min(time.Duration(seconds)*time.Second, longestAfter)
 		}
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound: // which may be mended there
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound: // the destination may be mended
 	default:
 		f.forGood = code >= 400 && code < 500
 	}

@@ -21,18 +21,18 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// StreamSink is the name of the sink of the stream of runs in the relay's tables.
+// StreamSink is the name of the sink for the stream of runs in the relay's tables.
 const StreamSink = "runs"
 
-// Config is what a Service is told.
+// Config configures a Service.
 type Config struct {
 	Log       *slog.Logger
-	Stream    relay.Route // to the stream of runs; what it encodes is decided here
-	AllStates *bool       // whether the states of all runs go to the stream, rules or not; nil leaves it as it is
+	Stream    relay.Route // to the stream of runs; the Service sets its encoder
+	AllStates *bool       // whether all runs' states go to the stream, rules or not; nil leaves the setting unchanged
 	Keep      time.Duration
 }
 
-// Service tells what has happened, while there are rules. Any number of processes may have one.
+// Service carries, finds and delivers happenings while there are rules. Any number of processes may run one.
 type Service struct {
 	cfg     Config
 	pool    *pgxpool.Pool
@@ -43,7 +43,7 @@ type Service struct {
 	rules   atomic.Pointer[[]domain.NotificationRule]
 }
 
-// NewService returns a service over a pool, and with a courier, that it is lent.
+// NewService returns a service that uses a pool and a courier. The caller closes the pool.
 func NewService(pool *pgxpool.Pool, courier *Courier, cfg Config) (*Service, error) {
 	sink := NewRules(pool, courier.Wake)
 	s := &Service{cfg: cfg, pool: pool, courier: courier, book: sink.rules}
@@ -58,7 +58,7 @@ func NewService(pool *pgxpool.Pool, courier *Courier, cfg Config) (*Service, err
 	return s, err
 }
 
-// encodeForStream makes the message of a happening, if a rule has it go to the stream.
+// encodeForStream returns the message of a happening, or nil if no rule sends it to the stream.
 func (s *Service) encodeForStream(row outbox.Row, epoch string) (*message.Message, error) {
 	m, err := Encode(row, epoch)
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *Service) encodeForStream(row outbox.Row, epoch string) (*message.Messag
 	return nil, nil
 }
 
-// Stats tells how the sinks are served; nothing while there are no rules.
+// Stats returns the figures of the sinks; none while there are no rules.
 func (s *Service) Stats() []relay.Stats {
 	if !s.living.Load() {
 		return nil
@@ -85,13 +85,14 @@ func (s *Service) Stats() []relay.Stats {
 }
 
 const (
-	// watchEvery is how often it is looked for rules.
+	// watchEvery is how often the service looks for rules.
 	watchEvery = 2 * time.Second
-	// setEvery is how often a relay that wants all states sees to it that no other has set it otherwise.
+	// setEvery is how often a relay that wants all states writes the setting again, in case another relay has changed
+	// it.
 	setEvery = 30 * time.Second
 )
 
-// Run tells what happens until ctx ends.
+// Run runs the service until ctx ends.
 func (s *Service) Run(ctx context.Context) {
 	var stop func()
 	var set time.Time
@@ -122,7 +123,7 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// start begins to carry happenings, to look for what lasts, and to deliver. It returns how to end that.
+// start starts the relay, the courier and the sweep, and returns a function that stops them.
 func (s *Service) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
@@ -140,14 +141,15 @@ func (s *Service) start(ctx context.Context) (stop func()) {
 const anyDelivery = `select exists (select from tactus.notification_deliveries d join tactus.notification_rules r on
     r.id = d.rule_id and r.deleted_at is null)`
 
-// look reads the rules, and reports whether anybody is to be told anything, if that can be known.
+// look reads the rules. wanted reports whether there are rules or deliveries; known is false if the database did not
+// answer.
 func (s *Service) look(ctx context.Context) (wanted, known bool) {
 	rules, err := s.book.read(ctx)
 	if err == nil && len(rules) == 0 {
 		wanted, err = postgres.IsTrue(ctx, s.pool, anyDelivery)
 	}
 	if err != nil {
-		if code := postgres.Code(err); ctx.Err() == nil && code != "42P01" { // an older schema knows no rules
+		if code := postgres.Code(err); ctx.Err() == nil && code != "42P01" { // an older schema has no rules
 			s.cfg.Log.Warn("cannot look for notification rules", "err", err)
 		}
 		return false, false
@@ -156,7 +158,7 @@ func (s *Service) look(ctx context.Context) (wanted, known bool) {
 	return wanted || len(rules) > 0, true
 }
 
-// forget unregisters the sinks, for which the log would be kept.
+// forget unregisters the sinks, so that the log is not kept for them.
 func (s *Service) forget(ctx context.Context) {
 	for _, sink := range []string{RulesSink, StreamSink} {
 		err := ledger.Forget(ctx, s.pool, sink, 0)
@@ -166,7 +168,7 @@ func (s *Service) forget(ctx context.Context) {
 	}
 }
 
-// setSQL makes the setting a rule without a name, or takes that away.
+// setSQL stores the setting as a rule without a name, or deletes that rule.
 const setSQL = `
 with wanted as (
     insert into tactus.notification_rules as r (id, name, version, enabled, states, definition, created_at, updated_at)
@@ -178,14 +180,14 @@ with wanted as (
 update tactus.notification_rules set deleted_at = clock_timestamp() where id = @id and deleted_at is null and not
     @all::boolean`
 
-// everyState are the states in which a run has ended.
+// everyState are the final states of a run.
 var everyState = []string{
 	string(domain.Succeeded), string(domain.Failed), string(domain.MissedRun), string(domain.Unknown),
 	string(domain.Revoked),
 	string(domain.Expired), string(domain.Skipped), string(domain.Excluded),
 }
 
-// set keeps the setting in the database, where whoever ends a run sees it.
+// set writes the setting to the database, where the statements that end runs read it.
 func (s *Service) set(ctx context.Context) (done bool) {
 	_, err := s.pool.Exec(ctx, setSQL, pgx.NamedArgs{"id": ruleID(""), "states": everyState, "all": *s.cfg.AllStates})
 	if err != nil && ctx.Err() == nil && postgres.Code(err) != "42P01" {

@@ -14,18 +14,18 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// RulesSink is the name of the sink of rules in the relay's tables.
+// RulesSink is the name of the sink for rules in the relay's tables.
 const RulesSink = "rules"
 
-// Rules is a sink of happenings: it has each gather in the deliveries of the rules that tell of it. Its mark is in the
-// database, and moves in the statement that writes.
+// Rules is a sink for happenings. It adds each happening to the deliveries of the rules that tell it. The mark of the
+// sink is in the database, and the statement that writes deliveries moves it.
 type Rules struct {
 	pool  *pgxpool.Pool
 	rules *book
 	wake  func()
 }
 
-// NewRules returns a sink over a pool that it is lent. wake is called when there is something to deliver.
+// NewRules returns a sink that uses a pool, which the caller closes. It calls wake when there is something to deliver.
 func NewRules(pool *pgxpool.Pool, wake func()) *Rules { return &Rules{pool, &book{pool: pool}, wake} }
 
 const readMark = `select epoch, batch, place from tactus.relay_forwards where sink = '` + RulesSink + `'`
@@ -48,8 +48,8 @@ func (s *Rules) Begin(ctx context.Context, from, to relay.Mark) error {
 	return err
 }
 
-// Append implements relay.Sink. What many rules tell of many happenings takes several statements, each of which moves
-// the mark as far as it has come.
+// Append implements relay.Sink. Many rules that tell many happenings take several statements; each of them moves the
+// mark behind the happenings that it has written.
 func (s *Rules) Append(ctx context.Context, at relay.Mark, entries []relay.Entry) (relay.Mark, error) {
 	events, err := eventsOf(entries)
 	if err != nil {
@@ -83,8 +83,8 @@ func (s *Rules) Append(ctx context.Context, at relay.Mark, entries []relay.Entry
 	}
 }
 
-// writeSQL moves the mark, and only with it has happenings gather. A rule that has just been deleted gathers nothing.
-// What is to gather in a row that somebody has locked gets a row of its own.
+// writeSQL moves the mark, and adds happenings to deliveries only if the mark was the expected one. A rule that has
+// just been deleted gets none. If the row of a gathering delivery is locked, the happenings get a new row.
 const writeSQL = `
 with moved as (
     insert into tactus.relay_forwards as f (sink, epoch, batch, place) select '` + RulesSink + `', @epoch,
@@ -128,7 +128,7 @@ recovered as (
 )
 select count(*) from moved`
 
-// mostDocuments is how many happenings a delivery shows; all are counted.
+// mostDocuments is how many happenings a delivery shows. All are counted.
 const (
 	mostDocuments     = 20
 	mostDocumentsText = "20"
@@ -155,29 +155,29 @@ func (s *Rules) write(ctx context.Context, from, to relay.Mark, g gathering) (re
 }
 
 const (
-	// mostTold is how many rows a statement has gather, mostGathered how many bytes of documents; what one happening
-	// comes to is not parted.
+	// One statement writes at most mostTold rows with mostGathered bytes of documents. The rows of one happening are
+	// never divided between statements.
 	mostTold     = 20_000
 	mostGathered = 4 << 20
 )
 
-// gathering is what a statement has gather, in columns.
+// gathering holds the rows that one statement adds to deliveries, in columns.
 type gathering struct {
-	events                int // so many of them it tells of
+	events                int // how many events it covers
 	rules                 []domain.ID
 	kinds                 []string
 	every, counts, shows  []int64
-	documents             []string    // each once, however many rules show it
-	failingRules, failing []domain.ID // a schedule once, with the first rule that wants to hear when it recovers
+	documents             []string    // each document once, however many rules show it
+	failingRules, failing []domain.ID // each schedule once, with the first rule that wants to hear of its recovery
 	recovered             []domain.ID
 
 	shown   map[gatheringKey]int
-	last    map[gatheringKey]int    // its newest row
-	changed map[domain.ID]domain.ID // schedules that began or ceased to fail, with the rule that saw it
-	bytes   int                     // of documents, as often as they are shown
+	last    map[gatheringKey]int    // the newest row of the delivery
+	changed map[domain.ID]domain.ID // schedules that began or ceased to fail, each with the rule that noticed it
+	bytes   int                     // of documents, counted as often as they are shown
 }
 
-// gatheringKey is a delivery that gathers.
+// gatheringKey identifies a delivery that gathers.
 type gatheringKey struct {
 	rule domain.ID
 	kind string
@@ -187,8 +187,8 @@ func (g *gathering) full() bool {
 	return len(g.rules)+len(g.changed) >= mostTold || g.bytes >= mostGathered
 }
 
-// add counts a happening, and shows it by a document of it, unless so many are shown: a thousand rules of a thousand
-// happenings are few rows then.
+// add counts a happening for a delivery, and shows it by a document unless the delivery shows mostDocuments already.
+// Happenings that are only counted share a row, so a thousand happenings for a thousand rules take few rows.
 func (g *gathering) add(r domain.NotificationRule, kind string, document int) {
 	key := gatheringKey{r.ID, kind}
 	if g.shown[key] == mostDocuments {
@@ -202,8 +202,9 @@ func (g *gathering) add(r domain.NotificationRule, kind string, document int) {
 	g.bytes += len(g.documents[document])
 }
 
-// tell has rules tell of an event. A schedule fails from the first state that is not well and that a rule with
-// recovered hears of, and does so for all rules: what is kept of it is one row, however many rules there are.
+// tell adds an event to the deliveries of all rules that tell it. A schedule counts as failing from the first bad state
+// on that a rule with recovered hears of, and then for all rules: there is one row for the schedule, however many rules
+// there are.
 func (g *gathering) tell(e event, rules []domain.NotificationRule, failing map[domain.ID]bool) {
 	documents := map[domain.Happening]int{}
 	was := failing[e.ScheduleID]
@@ -235,7 +236,7 @@ func (g *gathering) tell(e event, rules []domain.NotificationRule, failing map[d
 const failingOf = `select distinct schedule_id from tactus.notification_failing where schedule_id = any
     (@schedules::uuid[])`
 
-// readFailing finds what has not recovered of the schedules of events.
+// readFailing returns which of the events' schedules are failing.
 func (s *Rules) readFailing(ctx context.Context, events []event) (map[domain.ID]bool, error) {
 	var schedules []domain.ID
 	for _, e := range events {
@@ -252,8 +253,8 @@ func (s *Rules) readFailing(ctx context.Context, events []event) (map[domain.ID]
 	return failing, nil
 }
 
-// gather finds the rules that tell of events, from the first one on, for as many of them as one statement takes. It
-// keeps in failing which schedules have not recovered.
+// gather finds the rules that tell events, beginning with the first event, for as many events as one statement can
+// write. It updates failing, which says which schedules are failing.
 func gather(events []event, rules []domain.NotificationRule, failing map[domain.ID]bool) gathering {
 	g := gathering{shown: map[gatheringKey]int{}, last: map[gatheringKey]int{}, changed: map[domain.ID]domain.ID{}}
 	for g.events < len(events) && !g.full() {

@@ -20,13 +20,13 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Store keeps rules.
+// Store reads and writes rules.
 type Store struct{ pool *pgxpool.Pool }
 
-// NewStore returns a store over a pool that it is lent.
+// NewStore returns a store that uses a pool, which the caller closes.
 func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool} }
 
-// Progress is how telling goes by a rule.
+// Progress says how the deliveries of a rule succeed.
 type Progress struct {
 	DeliveredAt time.Time `json:"delivered_at,omitzero" doc:"When its destination last took a notification."`
 	FailedAt    time.Time `json:"failed_at,omitzero" doc:"When its destination last failed."`
@@ -36,7 +36,7 @@ type Progress struct {
 	Attempts    []Attempt `json:"attempts,omitempty" doc:"The newest attempts to send something, the newest first."`
 }
 
-// Attempt is one time that a notification, or a test, was sent.
+// Attempt is an attempt to send a notification or a test.
 type Attempt struct {
 	At      time.Time `json:"at"`
 	Outcome string    `json:"outcome" enum:"delivered,failed,dead" doc:"dead when it is a dead letter now."`
@@ -46,13 +46,13 @@ type Attempt struct {
 	Error   string    `json:"error,omitempty" doc:"Why its destination did not take it."`
 }
 
-// Rule is a rule with how telling by it goes.
+// Rule is a rule with its progress.
 type Rule struct {
 	domain.NotificationRule
 	Last Progress `json:"last" readOnly:"true" doc:"How telling goes."`
 }
 
-// ruleID is the id of the rule of a name. Nothing else has it.
+// ruleID returns the id of the rule of a name. It follows from the name, and no other object has it.
 func ruleID(name string) domain.ID { return domain.ID(md5.Sum([]byte("notification rule " + name))) }
 
 const rules = `
@@ -106,7 +106,7 @@ func (s *Store) Get(ctx context.Context, name string) (Rule, error) {
 	return found[0], nil
 }
 
-// Page returns some rules, by their names, and how many there are.
+// Page returns some of the rules, sorted by name, and the number of all rules.
 func (s *Store) Page(ctx context.Context, limit, offset int) (some []Rule, total int64, err error) {
 	some, err = postgres.Collect(ctx, s.pool, ruleRow, pageOfRules, limit, offset)
 	if err != nil {
@@ -136,7 +136,7 @@ var errRulesTooLarge = &domain.Error{
 		maxRules>>20),
 }
 
-// keptBefore tells what of a living rule is kept already.
+// keptBefore selects what is stored of a rule that is not deleted.
 const keptBefore = `
 select r.definition::text, coalesce(s.url, ''), coalesce(s.key <> '', false), coalesce(s.headers::text <> '{}', false)
 from tactus.notification_rules r left join tactus.notification_secrets s on s.rule_id = r.id
@@ -149,16 +149,17 @@ type before struct {
 	Headed     bool // whether it has headers
 }
 
-// keptRule is a rule as its definition is kept.
+// keptRule is a rule in the form in which its definition is stored.
 type keptRule struct {
 	domain.NotificationRule
 	SetBy string `json:"set_by,omitempty"`
 }
 
-// keep returns the definition of a rule that somebody sets. Whoever sets it as it was does not become who has set it.
+// keep returns the definition to store when by writes a rule. If the rule is the same as before (was), the name of its
+// last writer stays.
 func keep(r domain.NotificationRule, was, by string) (definition []byte, err error) {
 	var before keptRule
-	_ = json.Unmarshal([]byte(was), &before) // one that cannot be read is not as it was
+	_ = json.Unmarshal([]byte(was), &before) // an unreadable one counts as different
 	same, err := json.Marshal(keptRule{r, before.SetBy})
 	if err != nil || string(same) == was {
 		return same, err
@@ -166,7 +167,7 @@ func keep(r domain.NotificationRule, was, by string) (definition []byte, err err
 	return json.Marshal(keptRule{r, by})
 }
 
-// otherRules is how many bytes the rules beside one take, and the definition of that one.
+// otherRules selects how many bytes all other rules take, and the definition of the given one.
 const otherRules = `
 select coalesce(sum(length(definition::text)) filter (where id <> $1), 0)::bigint,
     coalesce(max(definition::text) filter (where id = $1), '')
@@ -177,10 +178,10 @@ type weighed struct {
 	Was    string
 }
 
-// putRule writes a rule, its secrets and its event, unless all is so already, or the rule has another version than is
-// expected (0: any). A secret that is null stays as it is; a key that is replaced signs beside the new one for a day.
-// With another address nothing stays: whoever may change a rule would have its secrets sent to an address of his own.
-// A webhook then has the key @fresh.
+// putRule writes a rule, its secrets and its event, unless nothing changes or the rule does not have the expected
+// version (0: any). A secret that is null keeps its value; a replaced key goes on signing beside the new one for a day.
+// If the address changes, no secret is kept: otherwise anybody who may change a rule could have its secrets sent to an
+// address of their own. A webhook then gets the key @fresh.
 const putRule = `
 with changed as (
     insert into tactus.notification_rules as r (id, name, version, enabled, states, definition, created_at, updated_at)
@@ -216,11 +217,11 @@ secret as (
             else s.former_until end
 )` + sqlexpr.RuleEvent
 
-// sameAddress is true while what is written leaves the address as it is.
+// sameAddress is true if the address does not change.
 const sameAddress = `(s.url = coalesce(@url::text, s.url))`
 
-// Put makes the rule of a name what is given, if it has the version (0: any). secret is the key with which a webhook is
-// signed from now on, when it was made here: nobody can read it later.
+// Put creates or replaces the rule of a name, if it has the version (0: any). secret is the new key of a webhook if Put
+// has generated it; it cannot be read again later.
 func (s *Store) Put(
 	ctx context.Context, r domain.NotificationRule, given domain.NotificationSecrets, version int64,
 ) (after Rule, created bool, secret string, err error) {
@@ -246,7 +247,7 @@ func (s *Store) Put(
 	return after, err == nil && len(kept) == 0, secret, err
 }
 
-// completed adds to a rule what is made of its secrets: what may be seen of its address, and a key when it needs one.
+// completed adds to a rule the part of its address that may be seen, and generates a key if it needs one.
 func completed(
 	r domain.NotificationRule, given domain.NotificationSecrets, kept []before,
 ) (domain.NotificationRule, domain.NotificationSecrets, string, error) {
@@ -260,7 +261,7 @@ func completed(
 	}
 	var old domain.NotificationRule
 	if len(kept) > 0 {
-		_ = json.Unmarshal([]byte(was.Definition), &old) // of one that cannot be read, nothing stays
+		_ = json.Unmarshal([]byte(was.Definition), &old) // nothing of an unreadable one is kept
 	}
 	faults = append(faults, r.NewTexts(old)...)
 	moved := given.URL != "" && was.URL != "" && given.URL != was.URL
@@ -290,7 +291,7 @@ func completed(
 	return r, given, secret, nil
 }
 
-// newKey makes the key of a webhook.
+// newKey generates the key of a webhook.
 func newKey() string {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
@@ -339,7 +340,7 @@ func (s *Store) write(
 	})
 }
 
-// run sends a statement that changes a rule. It says in its event who has it changed.
+// run runs a statement that changes a rule. The event of the change names the actor of ctx.
 func (s *Store) run(ctx context.Context, sql string, args pgx.NamedArgs) (written bool, err error) {
 	name, reason := outbox.ActorOf(ctx)
 	args["actor"], args["reason"] = postgres.OrNull(name), postgres.OrNull(reason)
@@ -369,7 +370,7 @@ failing as (
 ),
 told as (delete from tactus.notification_told where rule_id in (select id from changed))` + sqlexpr.RuleEvent
 
-// Delete takes the rule of a name away, if it has the version (0: any), with its secrets and what it was still to tell.
+// Delete deletes the rule of a name, if it has the version (0: any), with its secrets and its deliveries.
 func (s *Store) Delete(ctx context.Context, name string, version int64) error {
 	there, err := s.Get(ctx, name)
 	if err != nil {
@@ -382,7 +383,7 @@ func (s *Store) Delete(ctx context.Context, name string, version int64) error {
 	return err
 }
 
-// Rotate gives the webhook of a rule a new key, and returns it. The one before signs beside it for a day.
+// Rotate gives the webhook of a rule a new key, and returns it. The old key goes on signing beside it for a day.
 func (s *Store) Rotate(ctx context.Context, name string) (Rule, string, error) {
 	r, err := s.Get(ctx, name)
 	if err != nil {
@@ -399,26 +400,26 @@ func (s *Store) Rotate(ctx context.Context, name string) (Rule, string, error) {
 	return r, key, err
 }
 
-// askTest has the courier send a test at once, one at a time.
+// askTest asks the courier to send a test at once. A rule has one test at a time.
 const askTest = `
 insert into tactus.notification_deliveries (rule_id, kind, count, documents, due_at)
 select id, '` + kindTest + `', 1, '{}', clock_timestamp() from tactus.notification_rules where id = $1 and deleted_at is null
 on conflict (rule_id, kind) where gathers do nothing`
 
-// testOutcome is what came of a test that was asked for: null while nothing has.
+// testOutcome selects the outcome of a test, null while there is none.
 const testOutcome = `
 select coalesce(p.tested_at >= $2::timestamptz, false), coalesce(p.test_error, '') from tactus.notification_progress p where p.rule_id = $1`
 
-// Tested is what came of a test.
+// Tested is the outcome of a test.
 type Tested struct {
 	Outcome string `json:"outcome" enum:"delivered,failed,waiting" doc:"waiting when no relay has sent it yet."`
 	Error   string `json:"error,omitempty" doc:"Why the destination did not take it."`
 }
 
-// testPatience is how long a test is waited for: as long as a destination may take, and a little.
+// testPatience is how long Test waits for the outcome: a little longer than a destination may take.
 const testPatience = testTimeout + 2*time.Second
 
-// Test sends a test to the destination of a rule, enabled or not, and waits for what comes of it.
+// Test sends a test to the destination of a rule, even if the rule is disabled, and waits for the outcome.
 func (s *Store) Test(ctx context.Context, name string) (t Tested, err error) {
 	r, err := s.Get(ctx, name)
 	if err != nil {

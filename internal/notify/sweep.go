@@ -16,18 +16,18 @@ import (
 )
 
 const (
-	// sweepEvery is how often it is looked for what no statement makes happen.
+	// sweepEvery is how often the sweep looks for happenings that no statement causes, such as a run that is late.
 	sweepEvery = 10 * time.Second
-	// restsFor is how often it is seen whether a rule is due.
+	// restsFor is how often the sweep checks whether a rule's turn has come.
 	restsFor = time.Second
-	// mostFound is how many of them one look finds for a rule.
+	// mostFound is how many happenings one look finds for a rule.
 	mostFound = 10_000
-	// toldAgain is after how long what still lasts is told once more.
+	// toldAgain is the time after which a happening that still lasts is told once more.
 	toldAgain = 30 * 24 * time.Hour
 )
 
-// finding is how schedules and runs are found that a rule may tell of. It gives rows with a subject, which is told of
-// once, and what a happening says of it. @seconds is how long the rule waits.
+// finding is a query for the schedules or runs to which something has happened, such as being late. It returns rows
+// with a subject, which is told once, and the data of the happening. @seconds is how long the rule waits.
 type finding struct {
 	what    domain.Happening
 	event   string
@@ -46,26 +46,26 @@ where `
 
 	findingEnd = findingJoin + untold
 
-	// untold leaves out what the rule does not mean, so that no number of those uses up the limit.
+	// untold excludes subjects that the rule does not select or has told already, so that these do not use up the
+	// limit.
 	untold = fitsSQL + ` and not exists (select from tactus.notification_told t where t.rule_id = @rule and t.what = @what
     and t.subject = f.subject)
 limit @limit::bigint`
 
-	// fitsSQL is domain.NotificationRule.Fits, with patterns of likes.
+	// fitsSQL is domain.NotificationRule.Fits in SQL. Its patterns come from likes.
 	fitsSQL = `(@names::text[] is null or s.name like any (@names::text[]))
     and (@tags::text[] is null or s.tags && @tags::text[])
     and (@tasks::text[] is null or ` + sqlexpr.TaskName + ` like any (@tasks::text[]))`
 
 	noRun = `null::uuid as run_id, s.id as schedule_id, null::timestamptz as due_at`
 
-	// startedLate and firedLate are how late a run is. Instants that are infinite have no difference.
+	// startedLate and firedLate yield how late a run is. They exclude infinite instants, which cannot be subtracted.
 	startedLate = `case when isfinite(r.due_at) and isfinite(coalesce(r.started_at, clock_timestamp()))
         then coalesce(r.started_at, clock_timestamp()) - r.due_at end`
 	firedLate = `case when isfinite(r.fired_at) and isfinite(r.due_at) then r.fired_at - r.due_at end`
 
-	// lateSQL finds runs that have not started in time, and those that did so late and have not ended, or were recorded
-	// late. A run on a stream never says that it has started. What jitter or spread delay is not late before it may
-	// fire.
+	// lateSQL finds runs that have not started in time, and runs that started late and have not ended, or were recorded
+	// late. A run on a stream never reports that it has started. A delay by jitter or spread does not make a run late.
 	lateSQL = findingHead + `
     select r.id::text as subject, r.id as run_id, r.schedule_id, r.due_at, 'it is late'::text as reason,
         ` + startedLate + ` as late from tactus.runs r
@@ -112,14 +112,14 @@ var findings = []finding{
 	{domain.IsInvalid, "schedule.invalid", func(domain.NotificationRule) int64 { return 0 }, invalidSQL},
 }
 
-// sweep finds what no statement makes happen, until ctx ends. One look is under way at a time.
+// sweep finds happenings that no statement causes, until ctx ends. It makes one look at a time.
 func (s *Service) sweep(ctx context.Context) {
 	var ts turns
 	every := time.NewTicker(restsFor)
 	defer every.Stop()
 	forgot := time.Now()
 	for ctx.Err() == nil {
-		ts.of(s.rules.Load()) // before each look: what was deleted or changed meanwhile takes no turn
+		ts.of(s.rules.Load()) // before each look, so that deleted and changed rules do not take a turn
 		if t := ts.next(time.Now()); t != nil {
 			s.take(ctx, &ts, t)
 			continue
@@ -140,13 +140,14 @@ func (s *Service) sweep(ctx context.Context) {
 
 const forgetTold = `delete from tactus.notification_told where told_at < clock_timestamp() - @after::interval`
 
-// take has a turn look. What fails keeps no other from its turn, and is told when it begins to fail and when it ends.
+// take makes the look of a turn. A look that fails does not keep others from their turns; it is logged when it begins
+// to fail and when it succeeds again.
 func (s *Service) take(ctx context.Context, ts *turns, t *turn) {
 	may, began := t.may(), time.Now()
 	err := s.find(ctx, t.rule, t.finding, may)
 	cost, due := time.Since(began), began.Add(sweepEvery)
 	if postgres.Canceled(err) && may < longLook {
-		ts.done(t, max(cost, may), time.Time{}) // again, with more time
+		ts.done(t, max(cost, may), time.Time{}) // it is tried again with more time
 		return
 	}
 	ts.done(t, cost, due)
@@ -163,7 +164,7 @@ func (s *Service) take(ctx context.Context, ts *turns, t *turn) {
 	s.cfg.Log.Info("a notification rule can look again", "rule", t.rule.Name, "on", t.finding.what)
 }
 
-// tellSQL appends what was found to the log, each subject once, whoever else finds it.
+// tellSQL appends happenings to the log, each subject once, even if several processes find it.
 const tellSQL = `
 with told as (
     insert into tactus.notification_told (rule_id, what, subject)
@@ -173,11 +174,11 @@ insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at
 select '` + sqlexpr.Happenings + `', gen_random_uuid(), 1, @type, g.data::json, clock_timestamp()
 from unnest(@subjects::text[], @data::text[]) g (subject, data) join told using (subject)`
 
-// bounded has a statement take so long at most, of one processor.
+// bounded limits the statements of a transaction to a time, and to one processor.
 const bounded = `select set_config('statement_timeout', $1, true),
     set_config('max_parallel_workers_per_gather', '0', true)`
 
-// find looks for what a rule tells of, for as long as it may, and tells it.
+// find looks for happenings that a rule tells, for at most the time may, and appends them to the log.
 func (s *Service) find(ctx context.Context, r domain.NotificationRule, f finding, may time.Duration) error {
 	type row struct {
 		Subject    string
@@ -236,7 +237,7 @@ func (s *Service) find(ctx context.Context, r domain.NotificationRule, f finding
 
 var inLike = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`, "*", "%")
 
-// likes are patterns of a rule as those of LIKE; nil for none.
+// likes converts the patterns of a rule to patterns of LIKE; nil for none.
 func likes(patterns []string) (all []string) {
 	for _, p := range patterns {
 		all = append(all, inLike.Replace(p))

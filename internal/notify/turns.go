@@ -9,32 +9,33 @@ import (
 )
 
 const (
-	// shortLook is how long any look may take. One that takes longer is given up and begun again when it is its turn,
-	// with twice the time; longLook is the most that one gets.
+	// shortLook is how long a look may take at first. A look that takes longer is given up, and repeated at its next
+	// turn with twice the time, up to longLook.
 	shortLook = 250 * time.Millisecond
 	longLook  = 30 * time.Second
-	// looksOver and perPattern are what a look is taken to cost that has not been seen yet.
+	// looksOver and perPattern estimate the cost of a look that has not been made yet.
 	looksOver  = 5 * time.Millisecond
 	perPattern = time.Millisecond
 )
 
-// turn is one of a rule's findings, and how it stands with its share of the time.
+// turn is one finding of a rule, with its account of the shared time.
 type turn struct {
 	rule    domain.NotificationRule
 	finding finding
 	line    *line
-	due     time.Time     // when it is to be looked again
-	queued  bool          // it is due, and has its tag
-	tag     time.Duration // what has the lowest is next
-	end     time.Duration // until when, by fair shares, its last look has used its own
-	cost    time.Duration // of the last look
+	due     time.Time     // when to look again
+	queued  bool          // it is due, and tag is set
+	tag     time.Duration // the virtual time that orders the turns of a line: the lowest is next
+	end     time.Duration // the virtual time up to which its last look has used up its share
+	cost    time.Duration // what the last look took
 	failing bool
 }
 
-// wants is how much its next look is taken to cost: what turned out to cost more would go before others that do not.
+// wants estimates the cost of the next look as twice that of the last one. With a lower estimate, a look that turns out
+// to cost more would go before others that cost less.
 func (t *turn) wants() time.Duration { return min(2*t.cost, longLook) }
 
-// may is how long its next look may take.
+// may returns how long the next look may take.
 func (t *turn) may() time.Duration { return max(t.wants(), shortLook) }
 
 type turnKey struct {
@@ -42,27 +43,29 @@ type turnKey struct {
 	what domain.Happening
 }
 
-// line is the turns of one caller, the one who set their rules last, and how it stands with its share of the time.
+// line holds the turns of one caller, namely of the rules that this caller wrote last, with the caller's account of the
+// shared time.
 type line struct {
-	now    time.Duration // the time that each of its turns which waits has had by fair shares
-	head   *turn         // of those that are due, the next
-	queued bool          // it has a tag
-	tag    time.Duration // what has the lowest is next
-	end    time.Duration // until when, by fair shares, its last look has used its own
+	now    time.Duration // the virtual time of its turns: what each waiting turn has had by fair shares
+	head   *turn         // the next one of the due turns
+	queued bool          // tag is set
+	tag    time.Duration // the virtual time that orders the lines: the lowest is next
+	end    time.Duration // the virtual time up to which its last look has used up its share
 }
 
-// turns share the time of a sweep between callers, and what a caller has between that caller's rules: fair queueing,
-// twice. While all looks together take longer than sweepEvery, each caller gets as much time as any other. A look that
-// costs c waits for one that is under way, and for each other caller, and each other look of its own, at most 3c, or
-// shortLook where that is not known yet; those that cost more wait longer, not it.
+// turns divide the time of a sweep between callers, and the time of each caller between the looks of that caller's
+// rules. Both use fair queueing. While all looks together take longer than sweepEvery, each caller gets as much time as
+// any other. A look that costs c waits for the one look that is under way, and, for each other caller and for each
+// other look of the same caller, for at most 3c, or shortLook while the cost is not known. Looks that cost more wait
+// longer; they do not make cheap ones wait.
 type turns struct {
 	read  *[]domain.NotificationRule
 	all   []*turn
 	lines map[string]*line // by caller
-	now   time.Duration    // the time that each caller who waits has had by fair shares
+	now   time.Duration    // the virtual time: what each waiting caller has had by fair shares
 }
 
-// of makes turns of rules as they are now; a rule that has changed keeps its share.
+// of updates the turns to the current rules. A rule that has changed keeps its account.
 func (ts *turns) of(rules *[]domain.NotificationRule) {
 	if ts.read == rules {
 		return
@@ -93,7 +96,7 @@ func (ts *turns) of(rules *[]domain.NotificationRule) {
 	ts.lines = lines
 }
 
-// next returns whose turn it is; nil while none is due.
+// next returns the turn that comes next; nil while none is due.
 func (ts *turns) next(now time.Time) *turn {
 	for _, l := range ts.lines {
 		l.head = nil
@@ -110,7 +113,7 @@ func (ts *turns) next(now time.Time) *turn {
 	var first *line
 	for _, l := range ts.lines {
 		if l.head == nil {
-			l.queued = false // its rules are gone
+			l.queued = false // the caller has no due turns any more
 			continue
 		}
 		if !l.queued {
@@ -126,7 +129,7 @@ func (ts *turns) next(now time.Time) *turn {
 	return first.head
 }
 
-// done notes what the look of a turn cost, and when the next one is due.
+// done records the cost of a turn's look, and when its next look is due.
 func (ts *turns) done(t *turn, cost time.Duration, due time.Time) {
 	own, lines := 0, 0
 	for _, one := range ts.all {
@@ -145,7 +148,7 @@ func (ts *turns) done(t *turn, cost time.Duration, due time.Time) {
 	ts.now += cost / time.Duration(max(lines, 1))
 }
 
-// failing is how many looks failed the last time.
+// failing returns how many findings failed at their last look.
 func (ts *turns) failing() (n int) {
 	for _, t := range ts.all {
 		if t.failing {

@@ -76,7 +76,7 @@ func computed(s span, plans []catalog.Plan, schedules int64) *density {
 			at, window := due.Sub(from), p.SpreadFrom(due)
 			of.spread(at, at+window)
 			behind := due
-			if i := bucketOf(at, s.bucket); i == bucketOf(at+window, s.bucket) { // nothing else counts in it
+			if i := bucketOf(at, s.bucket); i == bucketOf(at+window, s.bucket) { // the whole window lies in one bucket
 				behind = from.Add(time.Duration(i+1)*s.bucket - 1)
 			}
 			due, ok = p.Next(behind)

@@ -12,13 +12,13 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// changeLine is an event of a schedule, told by the members that it changed.
+// changeLine shows an event of a schedule by the members that it changed.
 type changeLine struct {
 	catalog.Change
 	When  Moment
 	What  string
 	Name  string
-	Page  string // of what has changed; empty if it has none
+	Page  string // the address of the page of the changed object; empty if it has none
 	Diffs []diff
 
 	Revert string // the address that the form posts to in order to go back to this version; empty if that is not offered
@@ -37,7 +37,7 @@ var changeWords = map[domain.EventType]string{
 	domain.RuleSet: "notification rule set", domain.RuleDeleted: "notification rule deleted",
 }
 
-// changePages are the pages of what is no schedule; a notification rule has none.
+// changePages has the pages for events about other things than schedules. Notification rules have none.
 var changePages = map[domain.EventType]string{
 	domain.CalendarUpdated: "/calendars", domain.CalendarDeleted: "/calendars",
 	domain.RouteSet: "/system/routes", domain.RouteDeleted: "/system/routes",
@@ -74,7 +74,7 @@ var ofItself = []string{"version", "updated_at", "effective_from", "trigger_set_
 // members returns the members of a JSON object, or none if it cannot be read.
 func members(raw json.RawMessage) map[string]json.RawMessage {
 	var all map[string]json.RawMessage
-	_ = json.Unmarshal(raw, &all) // an event written by hand may be anything; then nothing is shown
+	_ = json.Unmarshal(raw, &all) // an event that was written by hand may not be an object: then nothing is shown
 	return all
 }
 

@@ -43,8 +43,8 @@ type (
 	}
 )
 
-// docs serves the description of the API to everybody, because it holds no secret. Requests of strangers are in no
-// limit, so their pages are made once: there is one for each language and theme.
+// docs serves the description of the API to everybody, because it holds no secret. No limit applies to requests without
+// a principal, so the pages are made only once for each language and theme.
 func (s *site) docs() {
 	read := sync.OnceValues(func() (docsData, error) { return docsOf(s.Description) })
 	var strangers madePages
@@ -64,7 +64,7 @@ func (s *site) docs() {
 	})
 }
 
-// madePages are pages that differ by language and theme alone.
+// madePages caches pages that differ only by language and theme.
 type madePages struct {
 	mu   sync.Mutex
 	made map[[2]string]madePage
@@ -214,7 +214,7 @@ func indented(raw json.RawMessage) string {
 	return out.String()
 }
 
-// page returns the description of a type.
+// page returns the page's description of a type.
 func (s docsSchema) page(name string) docsType {
 	t := docsType{Name: name, About: s.Description}
 	for _, one := range s.OneOf {
@@ -228,7 +228,7 @@ func (s docsSchema) page(name string) docsType {
 	return t
 }
 
-// member returns the description of a member or a parameter.
+// member returns the page's description of a member or a parameter.
 func (s docsSchema) member(name string, required bool) docsMember {
 	m := docsMember{Name: name, Required: required, About: s.Description, Kind: kind(s.Type)}
 	if len(s.AllOf) > 0 {

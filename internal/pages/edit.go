@@ -162,7 +162,7 @@ func (v *view) blame(d *editData, err error) {
 	d.Faults, d.Others = map[string][]string{}, nil
 	for _, fault := range domain.FaultsOf(err) {
 		name, _, _ := strings.Cut(strings.TrimPrefix(fault.Field, "/"), "/")
-		if fault.Code == "trigger_missing" { // which names members; the form has one field for the chosen kind
+		if fault.Code == "trigger_missing" { // it names members, but the form has one field for the chosen kind
 			said := *fault
 			fault, name = &said, d.triggerField()
 			fault.Message = v.T("say when: fill this in, or choose another way")

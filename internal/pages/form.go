@@ -233,7 +233,7 @@ func overlay(stored domain.Definition, typed url.Values) (raw []byte, faults dom
 	return encoded(all), faults
 }
 
-// put adds to a document what was typed into an input, and to the faults that it is no valid JSON where it has to be.
+// put adds the text of an input to a document. If the text has to be JSON and is not, put adds a fault instead.
 func (i input) put(all map[string]json.RawMessage, value string, faults domain.Faults) domain.Faults {
 	switch {
 	case i.Kind == "json":

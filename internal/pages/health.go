@@ -88,7 +88,8 @@ func (v *view) health() Health {
 
 const inShadow = "%s is in shadow mode: it records what it would fire, and fires nothing; another beat is in charge"
 
-// meanwhile says of conditions of readiness what becomes of what is due while they fail, and what to do.
+// meanwhile maps conditions of readiness to a text that says what happens to due times while the condition fails, and
+// what to do.
 var meanwhile = map[string]string{
 	"sinks":    "what is not delivered waits in the log and follows by itself; nothing is lost, and runs are late",
 	"postgres": "nothing fires or changes until it answers; then policies decide what becomes of what was due",
@@ -121,7 +122,8 @@ func (v *view) beatPart(p catalog.Parts) Part {
 	return Part{v.T("beat"), v.T("no beat has been here yet, so nothing fires: start one (tactus beat)"), "trouble"}
 }
 
-// sinkParts leaves out what is said of sinks to which this process itself cannot deliver.
+// sinkParts returns the parts for sinks. It leaves out the sinks that undelivered, a condition of this process itself,
+// already reports.
 func (v *view) sinkParts(p catalog.Parts, undelivered string) (parts []Part) {
 	if len(p.Sinks) == 0 {
 		return []Part{{v.T("relay"), v.T("no relay has been here yet, so nothing is handed over: start one (tactus relay)"), "trouble"}}

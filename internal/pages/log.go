@@ -71,7 +71,7 @@ func (s *site) log() {
 // replayCommand returns the command that publishes again all events that a filter selects between the oldest and the
 // newest of some changes, which are sorted with the newest first.
 func replayCommand(changes []catalog.Change, f catalog.EventFilter) string {
-	if len(changes) == 0 || catalog.IsApart(f.Type) { // which no stream carries
+	if len(changes) == 0 || catalog.IsApart(f.Type) { // no stream carries these events
 		return ""
 	}
 	command := fmt.Sprintf("tactus replay --from %d --to %d", changes[len(changes)-1].Position, changes[0].Position)

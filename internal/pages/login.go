@@ -44,10 +44,10 @@ func (v *view) toLogin() {
 // MayWrite reports whether the viewer may change schedules. Pages have no buttons for what the viewer may not do.
 func (v *view) MayWrite() bool { return mayWrite.Demand(v.ctx()) == nil }
 
-// Someone reports whether the viewer is known.
+// Someone reports whether the viewer is logged in.
 func (v *view) Someone() bool { return access.From(v.ctx()).Kind != access.Nobody }
 
-// Who returns the viewer's name and role. It is empty where everybody may do everything.
+// Who returns the viewer's name and role. It is empty if everybody may do everything.
 func (v *view) Who() string {
 	who := access.From(v.ctx())
 	if who.Kind == access.Nobody || who.Kind == access.Anonymous {

@@ -18,7 +18,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/notify"
 )
 
-// rulesData answers: who is told of what, and does telling work?
+// rulesData answers: who is notified of what, and are notifications delivered?
 type rulesData struct {
 	Rules      []ruleLine
 	Done       *done
@@ -26,15 +26,15 @@ type rulesData struct {
 	May        bool
 }
 
-// ruleLine is a notification rule, with how telling by it goes.
+// ruleLine is a notification rule with its progress.
 type ruleLine struct {
 	notify.Rule
 	Address string
-	Says    string // what is told
-	Which   string // of which schedules
+	Says    string // which happenings it tells
+	Which   string // which schedules it selects
 	Mark    state
-	When    *Moment // of the mark
-	Held    *Moment // until when it waits, because its destination failed
+	When    *Moment // when the outcome in the mark happened
+	Held    *Moment // until when deliveries wait after a failure
 	Tries   []tryLine
 }
 
@@ -53,7 +53,7 @@ type ruleData struct {
 	Faults  map[string][]string
 	Others  []string
 	Done    *done
-	Outcome *state // of the test that was just sent
+	Outcome *state // the outcome of the test that was just sent
 	Why     string // why the destination did not take it
 	Letters []letterLine
 	May     bool
@@ -62,7 +62,7 @@ type ruleData struct {
 // secretData shows the secret of a webhook. Nobody can read it again afterwards.
 type secretData struct{ Name, Address, Secret string }
 
-// ruleFields are the fields of the form, in its order, but for what is told.
+// ruleFields are the fields of the form, in its order, without the check boxes for happenings.
 var ruleFields = []input{
 	field("description", "description"),
 	field("schedules, by name: * is any text; empty for all", "names").like("nightly-*, close-books"),
@@ -80,7 +80,7 @@ var ruleFields = []input{
 	field("body, of the form http", "body").as("area").like(`{"text": "{summary}"}`),
 }
 
-// happeningWords say what a rule may tell of, in the order of the form.
+// happeningWords has the happenings that a rule may tell, in the order of the form.
 var happeningWords = []choice{
 	{"failed", "a run failed", false},
 	{"missed", "a due time was missed", false},
@@ -103,7 +103,7 @@ var (
 const (
 	rulesPage    = "/system/notifications"
 	lettersOf    = 20              // dead letters that the page of a rule looks through
-	testPatience = 6 * time.Second // how long a page waits for what comes of a test
+	testPatience = 6 * time.Second // how long a page waits for the outcome of a test
 )
 
 func (s *site) notifications() {
@@ -184,7 +184,7 @@ func (v *view) ruleLine(r notify.Rule) ruleLine {
 	return line
 }
 
-// outcome says what came of something that was sent.
+// outcome returns how a page shows an outcome of a delivery.
 func (v *view) outcome(of string) state {
 	switch of {
 	case "delivered":
@@ -241,7 +241,7 @@ func (v *view) fillLetters(d *ruleData) error {
 // Fields returns the fields of the form.
 func (ruleData) Fields() []input { return ruleFields }
 
-// Told returns the check boxes of what is told.
+// Told returns the check boxes for happenings.
 func (d ruleData) Told() (all []choice) {
 	for _, w := range happeningWords {
 		all = append(all, choice{w.Value, w.Text, slices.Contains(d.Typed["on"], w.Value)})
@@ -249,7 +249,8 @@ func (d ruleData) Told() (all []choice) {
 	return all
 }
 
-// ruleForm returns the texts of a form for a rule. Its address is shown as answers show it, and headers are not.
+// ruleForm returns the texts of a form for a rule. The address is shortened as in answers of the API, and headers are
+// left out.
 func ruleForm(r domain.NotificationRule) url.Values {
 	values := url.Values{"version": {strconv.FormatInt(r.Version, 10)}}
 	for name, text := range map[string]string{
@@ -273,7 +274,7 @@ func ruleForm(r domain.NotificationRule) url.Values {
 	return values
 }
 
-// typedRule returns the body of a request that says what was typed into a form.
+// typedRule converts what was typed into a form to the body of a request.
 func typedRule(typed url.Values, enabled bool) (raw []byte, faults domain.Faults) {
 	all := map[string]json.RawMessage{"enabled": encoded(enabled)}
 	if on := typed["on"]; len(on) > 0 {
@@ -292,7 +293,7 @@ func typedRule(typed url.Values, enabled bool) (raw []byte, faults domain.Faults
 	return encoded(all), faults
 }
 
-// saveRule makes a rule, or changes one.
+// saveRule creates or changes a rule.
 func (s *site) saveRule(v *view) error {
 	if s.Rules == nil {
 		return errNoPage
@@ -331,7 +332,7 @@ func (s *site) saveRule(v *view) error {
 	return v.told(made, secret, "saved")
 }
 
-// told shows the secret that a change has made, or the rule.
+// told shows the secret that a change has generated, or, if there is none, the rule.
 func (v *view) told(r notify.Rule, secret, did string) error {
 	address := rulesPage + "/" + url.PathEscape(r.Name)
 	if secret == "" {
@@ -370,7 +371,7 @@ func (v *view) ruleRefused(isNew bool, name string, err error) error {
 	return nil
 }
 
-// actOnRule tests, pauses, resumes, deletes or gives another secret to a rule.
+// actOnRule tests, pauses, resumes or deletes a rule, or replaces its secret.
 func (s *site) actOnRule(v *view) error {
 	if s.Rules == nil {
 		return errNoPage
@@ -405,7 +406,7 @@ func (s *site) actOnRule(v *view) error {
 	return errNoPage
 }
 
-// testRule sends a test, and shows what came of it.
+// testRule sends a test, and shows its outcome.
 func (s *site) testRule(v *view, name string) error {
 	ctx, cancel := context.WithTimeout(v.ctx(), testPatience)
 	tested, err := s.Rules.Test(ctx, name)

@@ -36,9 +36,9 @@ type Config struct {
 	Keys         *access.Keys
 	Bodies       *bodies.Budget // the budget of the process for bodies; by default one of its own
 	RunRetention time.Duration  // how long runs are kept after their due times
-	Shadow       Shadowed       // what a shadow recorded; nil if it is not compared
+	Shadow       Shadowed       // reads what a shadow recorded; nil if pages do not compare it
 	Cancel       Cancelled      // nil if the pages cannot cancel runs
-	Moved        Moved          // what a change of routes moves; nil if it is not told
+	Moved        Moved          // finds what a change of routes moves; nil if pages do not show it
 }
 
 // site serves the pages.

@@ -117,7 +117,7 @@ func (s *site) runs() {
 			return "", nil, err
 		}
 		d := runsData{Filter: f, First: f.Token == "", Chips: f.chips(v), States: v.stateChoices(f.State)}
-		if f.State == "open" { // what was handed over to a stream is still sent
+		if f.State == "open" { // runs that were handed over to a stream stay sent
 			page.Runs = slices.DeleteFunc(page.Runs, func(r catalog.RunEntry) bool { return r.Final })
 		}
 		if d.Lines, err = v.runsLines(page.Runs); err != nil {

@@ -142,7 +142,7 @@ func (f listFilter) catalog() catalog.Filter {
 		LastStatus: domain.RunStatus(f.Last), Queue: f.Queue, Calendar: f.Calendar,
 	}
 	switch f.State {
-	case domain.Unfit: // which has an index of its own
+	case domain.Unfit: // this state has an index of its own
 		yes := true
 		c.Invalid = &yes
 	case domain.Active, domain.Paused, domain.Completed:

@@ -45,7 +45,7 @@ func (s *site) system() {
 	s.getAs(mayReadAll, "/system", func(v *view) (string, any, error) {
 		health := v.Health()
 		if !health.Known {
-			return "system", systemData{}, nil // the parts say so
+			return "system", systemData{}, nil // the parts on the page show the error
 		}
 		var d systemData
 		for _, l := range health.At.Leases {

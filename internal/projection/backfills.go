@@ -14,8 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// backfillsAndEvents selects each backfill whose row may differ from its newest event: those that go on, too, of which
-// it takes both to know. Rows of what has ended are forgotten after a while, and events are not.
+// backfillsAndEvents selects the backfills whose rows may differ from their newest events, including open ones, which
+// have to be compared column by column. Rows of ended backfills are deleted after a while, events are not.
 const backfillsAndEvents = `
 select coalesce(e.aggregate_id, b.id), coalesce(e.version, 0), coalesce(e.type, ''), coalesce(e.data::text, ''),
     b.id is not null, coalesce(b.outcome, ''),
@@ -37,11 +37,11 @@ type backfillState struct {
 	Type    string
 	Data    string
 	There   bool
-	Outcome string  // of the row; empty while it goes on
-	Row     *string // as an event would say it, of one that goes on as its event says
+	Outcome string  // of the row; empty while the backfill is open
+	Row     *string // the data that an event of the row would have; for open backfills
 }
 
-// backfillData is what an event says of a backfill.
+// backfillData is the data of an event of a backfill.
 type backfillData struct {
 	ScheduleID      domain.ID   `json:"schedule_id"`
 	ScheduleVersion int64       `json:"schedule_version"`
@@ -67,7 +67,7 @@ type backfillData struct {
 	EndReason       *string     `json:"end_reason"`
 }
 
-// BackfillDifference is a backfill whose row is not as its events say.
+// BackfillDifference is a backfill whose row differs from its events.
 type BackfillDifference struct {
 	Difference
 	told *backfillData // nil if its event cannot be read, or there is none
@@ -97,8 +97,8 @@ func Backfills(ctx context.Context, q postgres.Querier) (all []BackfillDifferenc
 	return all, nil
 }
 
-// compare returns what the newest event says, and how the row differs from it; nothing when it does not. What a beat
-// has done of a backfill that goes on is in no event.
+// compare returns the data of the newest event, and how the row differs from it; nothing if it does not differ. The
+// progress of an open backfill is in no event, and is not compared.
 func (s backfillState) compare() (told *backfillData, differs string) {
 	if s.Type == "" {
 		return nil, "there is a row and no event"
@@ -120,7 +120,7 @@ func (s backfillState) compare() (told *backfillData, differs string) {
 	return told, "its row goes on, and is not as its event says (" + s.Type + ")"
 }
 
-// asAsked reports whether two say the same, apart from what a beat has done since.
+// asAsked reports whether two have the same data, except for the progress that a beat has made.
 func asAsked(a, b backfillData) bool {
 	for _, d := range []*backfillData{&a, &b} {
 		d.Place, d.Fired, d.Ran, d.Skipped = 0, 0, 0, 0
@@ -130,8 +130,8 @@ func asAsked(a, b backfillData) bool {
 	return err == nil && failed == nil && bytes.Equal(one, other)
 }
 
-// mendBackfill makes a row what an event says. One that goes on does so behind the last of its due times that has a
-// run; what the beat left out before is not counted any more.
+// mendBackfill writes a row from an event. An open backfill continues behind the last of its due times that has a run;
+// due times that the beat had left out before are no longer counted.
 const mendBackfill = `
 with due as materialized (select * from unnest(@due::timestamptz[]) with ordinality u (due_at, nth)),
 runs as materialized (
@@ -170,8 +170,8 @@ func (d BackfillDifference) columns() pgx.NamedArgs {
 	}
 }
 
-// backfills compares the backfills with their events, and corrects them with config.Swap. A row without an event that
-// can be read is left: nothing says what it should be.
+// backfills compares the backfills with their events, and corrects them with config.Swap. It leaves a row without a
+// readable event as it is, because nothing says what the row should be.
 func (r *Result) backfills(ctx context.Context, pool *pgxpool.Pool, config Config) error {
 	all, err := Backfills(ctx, pool)
 	if err != nil {

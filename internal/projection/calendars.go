@@ -31,7 +31,7 @@ type calendarState struct {
 	Deleted, Gone     bool // by its row, and by its event
 }
 
-// mendCalendar makes a row what an event says, and tells of it by an event of a new version, so that beats hear of it.
+// mendCalendar writes a row from an event, and adds an event with a new version, so that beats hear of the change.
 const mendCalendar = `
 with put as (
     insert into tactus.calendars as c (id, name, version, description, days, created_at, updated_at, deleted_at)
@@ -46,7 +46,8 @@ select 'schedule', id, version, case when deleted_at is null then 'calendar.upda
     tactus.calendar_data(put), updated_at from put`
 
 // calendars compares the calendars with their events, and corrects them with config.Swap: before the schedules, which
-// may name only calendars that are there. A row without an event is left: nothing says what it should be.
+// may name only calendars that are there. It leaves a row without an event as it is, because nothing says what the row
+// should be.
 func (r *Result) calendars(ctx context.Context, pool *pgxpool.Pool, config Config) error {
 	rows, err := pool.Query(ctx, calendarsAndEvents)
 	if err != nil {
@@ -89,7 +90,7 @@ func (r *Result) calendars(ctx context.Context, pool *pgxpool.Pool, config Confi
 	return nil
 }
 
-// told returns the calendar that the newest event tells of, and how the row differs from it; nothing if it does not.
+// told returns the calendar in the newest event, and how the row differs from it; nothing if it does not differ.
 func (s calendarState) told() (told domain.Calendar, what string) {
 	if s.Data == nil {
 		return told, "calendar " + s.Name + ": there is a row and no event"

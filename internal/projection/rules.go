@@ -49,7 +49,7 @@ type toldRule struct {
 	states []string
 }
 
-// RuleDifference is a notification rule whose row is not as its events say.
+// RuleDifference is a notification rule whose row differs from its events.
 type RuleDifference struct {
 	Difference
 	told toldRule
@@ -79,7 +79,7 @@ func Rules(ctx context.Context, q postgres.Querier) (all []RuleDifference, err e
 	return all, nil
 }
 
-// told returns what the newest event says of a rule, and how the row differs from it; nothing if it does not.
+// told returns the rule in the newest event, and how the row differs from it; nothing if it does not differ.
 func (s ruleState) told() (told toldRule, what string) {
 	if s.Data == nil {
 		return told, "notification rule " + s.Name + ": there is a row and no event"
@@ -104,8 +104,8 @@ func (s ruleState) told() (told toldRule, what string) {
 	return told, ""
 }
 
-// mendRule makes a row what an event says, by an event of a new version. Secrets are in no event: those that are lost
-// have to be said anew.
+// mendRule writes a row from an event, and adds an event with a new version. Secrets are in no event, so lost ones have
+// to be entered again.
 const mendRule = `
 with changed as (
     insert into tactus.notification_rules as r (id, name, version, enabled, states, definition, created_at, updated_at, deleted_at)
@@ -118,8 +118,8 @@ with changed as (
     returning *
 )` + sqlexpr.RuleEvent
 
-// rules compares the notification rules with their events, and corrects them with config.Swap. A row without an event
-// is left: nothing says what it should be.
+// rules compares the notification rules with their events, and corrects them with config.Swap. It leaves a row without
+// an event as it is, because nothing says what the row should be.
 func (r *Result) rules(ctx context.Context, pool *pgxpool.Pool, config Config) error {
 	all, err := Rules(ctx, pool)
 	if err != nil {

@@ -15,8 +15,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// appendAgain makes lost runs due again. It checks each run once more, under the run's lock: between Find and here a
-// run may have started. It skips a locked row, because whoever writes to the run just now has heard of it.
+// appendAgain makes lost runs due again. It checks each run once more, under the run's lock, because the run may have
+// started since Find. It skips a locked row: another transaction is writing to the run, so somebody has heard of the
+// run.
 const appendAgain = `
 with lost as (
     update tactus.runs r set status = 'due', sent_at = null, redelivered = r.redelivered + 1
@@ -45,12 +46,12 @@ bell as (select ` + sqlexpr.RingRuns + ` as rung from (select from event limit 1
 select count(*), coalesce(sum(bytes), 0)::bigint, coalesce(max(bytes), 0)::bigint, (select count(*) from bell)
 from event`
 
-// patience is how long Again waits for room. The reader's transaction outlasts it.
+// patience is how long Again waits for room. It is shorter than the time that the reader's transaction may last.
 const patience = 4 * time.Minute
 
 // Again appends an event for each lost run, so that the relay hands it over again, and returns how many. Runs that have
-// started in the meantime are left out. The events are copies of the tasks: some are appended at a time, and not before
-// there is room for them.
+// started in the meantime are left out. The events hold copies of the tasks, so they are appended a few at a time, and
+// only when there is room for them.
 func Again(
 	ctx context.Context, pool *pgxpool.Pool, config Config, waits *room.Room, lost []Lost,
 ) (again int64, err error) {

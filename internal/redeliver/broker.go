@@ -15,7 +15,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 )
 
-// broker knows the messages in the queues. It reads each queue once, when a run of the queue is asked for first.
+// broker knows the messages in the queues. It reads each queue once, when lost first asks for a run of the queue.
 type broker struct {
 	client  goredis.UniversalClient
 	config  celery.Config
@@ -36,13 +36,13 @@ func newBroker(client goredis.UniversalClient, config celery.Config) *broker {
 //	queue, then unacked    a message that moves in between is seen in both, or in one
 //	unacked, then queue    a message that moves in between is seen in neither, and its run is handed over twice
 //
-// For runs of an unreadable queue nothing is known, so none of them counts as lost.
+// Runs of a queue that cannot be read never count as lost.
 func (b *broker) lost(ctx context.Context, open []domain.DueRun) (lost []Lost, err error) {
 	runs, fresh := make([]Lost, 0, len(open)), false
 	for _, due := range open {
 		run, to, err := b.describe(due)
 		if err != nil {
-			continue // cannot be encoded any more: the relay sets such a run aside
+			continue // it cannot be encoded: the relay sets such a run aside
 		}
 		runs = append(runs, run)
 		if !b.read[run.Queue] {

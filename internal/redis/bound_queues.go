@@ -29,23 +29,23 @@ const (
 // empty list, so all that is left of a queue that waits for work is its binding: kombu keeps the bindings of each
 // exchange in a set, and the exchange may have any name. No index leads from a queue to its exchanges.
 //
-// So the keys are gone through, by SCAN, when a stream is to be made, and never for a stream that is there. A look
-// counts for a second, or for ten times as long as it took: whoever makes one stream after another takes a tenth of a
-// lane. A look that the context ends goes on with the next call.
+// So BoundQueues scans all keys (SCAN) before a stream is created, but never for a stream that exists. The result of a
+// scan is valid for a second, or for ten times as long as the scan took, so scans take at most a tenth of a lane's time
+// even if many streams are created. A scan that the context ends is continued by the next call.
 type BoundQueues struct {
 	client     goredis.UniversalClient
 	separators []string
 
 	mu     sync.Mutex
 	known  map[string]bool // by key of the list of priority 0
-	until  time.Time       // known counts until then
+	until  time.Time       // known is valid until then
 	cursor uint64
-	found  map[string]bool // by the look that is under way
-	spent  time.Duration   // on it
+	found  map[string]bool // by the scan that is under way
+	spent  time.Duration   // on this scan
 }
 
-// NewBoundQueues returns what is known of the queues in a Redis. The separator is that of the workers' transport
-// options; those of applications that use the default are found as well.
+// NewBoundQueues returns the BoundQueues of a Redis. separator is the one in the workers' transport options; queues of
+// applications with the default separator are found as well.
 func NewBoundQueues(client goredis.UniversalClient, separator string) *BoundQueues {
 	b := &BoundQueues{client: client, separators: []string{handover.PrioritySeparator}}
 	if separator != "" && separator != handover.PrioritySeparator {
@@ -54,7 +54,7 @@ func NewBoundQueues(client goredis.UniversalClient, separator string) *BoundQueu
 	return b
 }
 
-// Uses returns what each of some names of streams is.
+// Uses returns what each name of a stream is in Redis.
 func (b *BoundQueues) Uses(ctx context.Context, streams []string) (map[string]NameUse, error) {
 	uses, err := Uses(ctx, b.client, streams)
 	if err != nil {
@@ -80,8 +80,8 @@ func (b *BoundQueues) Uses(ctx context.Context, streams []string) (map[string]Na
 	return uses, nil
 }
 
-// Uses returns what each of some names is, as far as keys tell: a queue of workers may be Unused. A key that our user
-// may not ask about is an OtherKey.
+// Uses returns what each name is, judging by keys alone, so that an empty queue of workers is Unused. A key whose type
+// this user may not read is an OtherKey.
 func Uses(ctx context.Context, client goredis.UniversalClient, names []string) (map[string]NameUse, error) {
 	if len(names) == 0 {
 		return nil, nil
@@ -96,7 +96,7 @@ func Uses(ctx context.Context, client goredis.UniversalClient, names []string) (
 	uses := map[string]NameUse{}
 	for i, name := range names {
 		switch is, failed := asked[i].Result(); {
-		case forbidden(failed): // the script is told the same
+		case forbidden(failed): // Redis would refuse the script, too
 			uses[name] = OtherKey
 		case failed != nil:
 			return nil, errors.Join(err, failed)
@@ -120,7 +120,7 @@ const (
 	bindingPrefix = "_kombu.binding."
 )
 
-// look goes through all keys, from where the look before it was ended.
+// look scans all keys, beginning where the previous scan was interrupted.
 func (b *BoundQueues) look(ctx context.Context) error {
 	began := time.Now()
 	defer func() { b.spent += time.Since(began) }()
@@ -129,7 +129,7 @@ func (b *BoundQueues) look(ctx context.Context) error {
 	}
 	for {
 		keys, cursor, err := b.client.Scan(ctx, b.cursor, "*"+bindingPrefix+"*", keysAtOnce).Result()
-		if forbidden(err) { // then the bindings of the exchange of the same name are all that is asked for
+		if forbidden(err) { // then only the bindings of the exchange with the queue's name are looked at, by the script
 			keys, cursor, err = nil, 0, nil
 		}
 		if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// LogTo has the lines of go-redis in the log of the process. They say little that whoever asked Redis does not log
-// itself, but they name the node.
+// LogTo makes go-redis log to the log of the process. Most of its lines repeat what the callers of go-redis log
+// themselves, but they name the node.
 func LogTo(log *slog.Logger) { redis.SetLogger(driverLog{log}) }
 
 type driverLog struct{ log *slog.Logger }

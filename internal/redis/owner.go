@@ -12,9 +12,9 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// owned holds the installation that a sink or a feed works for. Two installations that wrote to one stream would mix
-// their events, and a restored copy of a database would work beside the original. So the mark names, beside the epoch
-// and the last ID, the installation that owns the sink and the servers its database has been on, the present one last:
+// owned holds the installation that a sink or a feed works for. If two installations wrote to one stream, their events
+// would be mixed; and a restored copy of a database could work beside the original. So the mark also names the
+// installation that owns the sink, and the servers that its database has been on, the present one last:
 //
 //	the mark's installation   our server in the mark's list   answer
 //	none                      -                               allowed: a new Redis, or written by an older version;
@@ -32,7 +32,7 @@ type owned struct {
 	place   string // of the mark, as refusals name it
 }
 
-// placeOf names a key by the server that has it, as well as the client knows that.
+// placeOf returns the address of a key: its server, as far as the client knows that, and its name.
 func placeOf(client goredis.UniversalClient, key string) string {
 	switch c := client.(type) {
 	case *goredis.Client:
@@ -43,13 +43,14 @@ func placeOf(client goredis.UniversalClient, key string) string {
 	return key
 }
 
-// Place returns the place of the mark, by which a refusal of the sink is kept.
+// Place returns the address of the mark, under which a refusal of the sink is recorded.
 func (o *owned) Place() string { return o.place }
 
 // Claim implements relay.Claimer.
 func (o *owned) Claim(owner ledger.Owner) { o.claimed.Store(&owner) }
 
-// owner returns the claimed owner; the zero Owner before Claim: then every check passes, and no owner is written.
+// owner returns the claimed owner. Before Claim it is the zero Owner, with which every check passes and no owner is
+// written.
 func (o *owned) owner() ledger.Owner {
 	if owner := o.claimed.Load(); owner != nil {
 		return *owner
@@ -59,7 +60,7 @@ func (o *owned) owner() ledger.Owner {
 
 var _ relay.Claimer = (*owned)(nil)
 
-// check returns a Foreign or Replaced error if the owner that a mark names keeps us from using the sink.
+// check returns a Foreign or Replaced error if the mark's owner is another one than the claimed owner.
 func (o *owned) check(key string, installation, servers string) error {
 	own := o.owner()
 	switch list := strings.Fields(servers); {
@@ -75,14 +76,14 @@ func (o *owned) check(key string, installation, servers string) error {
 	return nil
 }
 
-// emptied returns the error for a sink without an owner that is known to have had another than us.
+// emptied returns the error for a sink that names no owner, if this database has recorded another owner for it.
 func (o *owned) emptied(key string, own ledger.Owner) error {
 	switch was := own.Refused[o.place]; {
 	case own.Unknown != nil:
 		return fmt.Errorf("%s names no installation, and whether another has owned it is not known: %w", key, own.Unknown)
 	case was == "":
 		return nil
-	case strings.Contains(was, "/"): // a server of our installation
+	case strings.Contains(was, "/"): // a server of this installation
 		return &Replaced{Key: key, By: was, Own: own.Server, place: o.place}
 	default:
 		return &Foreign{Key: key, Installation: was, Own: own.Installation, place: o.place, emptied: true}
@@ -102,9 +103,9 @@ func replaced(servers []string, own string) bool {
 // Foreign is the error for a sink that belongs to another installation.
 type Foreign struct {
 	Key               string // the stream, or the mark
-	Installation, Own string // the owner's, and ours
+	Installation, Own string // the owner's, and that of this database
 	place             string
-	emptied           bool // the key is gone: our database keeps whose it was
+	emptied           bool // the key is gone, and the owner is known from this database
 }
 
 func (f *Foreign) Error() string {
@@ -121,10 +122,10 @@ func (f *Foreign) Error() string {
 // Owner implements relay.Refusal.
 func (f *Foreign) Owner() (place, owner string) { return f.place, f.Installation }
 
-// Replaced is the error for a sink that a copy of our database has taken over.
+// Replaced is the error for a sink that a copy of this database has taken over.
 type Replaced struct {
 	Key     string // the stream, or the mark
-	By, Own string // the server of the copy's database, and ours
+	By, Own string // the server of the copy, and that of this database
 	place   string
 }
 
@@ -142,19 +143,22 @@ var _, _ relay.Refusal = (*Foreign)(nil), (*Replaced)(nil)
 
 var takeOver = script("mark", "take_over")
 
-// takeOver makes us the owner in a mark, and returns the installation that was the owner; "" when there was none.
+// takeOver writes the claimed owner to a mark, and returns the installation that was the owner before; "" if there was
+// none.
 func (o *owned) takeOver(ctx context.Context, client goredis.Scripter, mark string) (installation string, err error) {
 	own := o.owner()
 	installation, err = takeOver.Run(ctx, client, []string{mark}, own.Installation, own.Server).Text()
 	return installation, wrap("take over "+mark, err)
 }
 
-// TakeOver makes us the owner of the stream, and returns the installation that was; "" when there was none.
+// TakeOver makes the claimed owner that of the stream, and returns the installation that was it before; "" if there was
+// none.
 func (s *EventSink) TakeOver(ctx context.Context) (installation string, err error) {
 	return s.takeOver(ctx, s.client, s.keys[1])
 }
 
-// TakeOver makes us the owner of the sink, and returns the installation that was; "" when there was none.
+// TakeOver makes the claimed owner that of the sink, and returns the installation that was it before; "" if there was
+// none.
 func (s *TaskSink) TakeOver(ctx context.Context) (installation string, err error) {
 	return s.takeOver(ctx, s.client, s.keys[0])
 }

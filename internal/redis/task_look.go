@@ -8,7 +8,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// target is all of a message that decides whether it can be handed over.
+// target has what decides whether a message can be handed over.
 type target struct {
 	kind, key string
 	size      int // of the payload, of which an exchange makes copies
@@ -22,10 +22,11 @@ func targetOf(m *message.Message) target {
 	return t
 }
 
-// also returns the entries behind a refused one that would be refused, too. An append ends at the first: if there were
-// thousands, each with a key or an exchange of its own, and each was tried, the entries between them would wait.
+// also returns the entries behind a refused one that would be refused as well. An append ends at the first refused
+// entry. If there were thousands of them, each with a key or an exchange of its own, and each had to be tried by an
+// append, the entries between them would have to wait.
 func (s *TaskSink) also(ctx context.Context, r *relay.Refused, entries []relay.Entry) (all []relay.RefusedEntry) {
-	reasons := map[target]string{} // empty for those that are fit
+	reasons := map[target]string{} // empty for targets that would be accepted
 	var unknown []target
 	var rest []relay.Entry
 	for _, e := range entries {
@@ -35,7 +36,7 @@ func (s *TaskSink) also(ctx context.Context, r *relay.Refused, entries []relay.E
 		t := targetOf(e.Message)
 		if e.ID == r.ID {
 			if _, err := s.encode(e); err == nil && t.kind != kindExchange {
-				reasons[t] = r.Reason // Redis refuses it for its key, and so all others for that key
+				reasons[t] = r.Reason // Redis refuses the key, and so all entries for this key
 			}
 			continue
 		}
@@ -59,8 +60,8 @@ func (s *TaskSink) also(ctx context.Context, r *relay.Refused, entries []relay.E
 	return all
 }
 
-// look asks Redis which targets would be refused, and adds the reasons. Without an answer nothing is known of them, and
-// the entries are tried.
+// look asks Redis which targets would be refused, and adds the reasons. If Redis does not answer, it adds none, and the
+// relay tries the entries.
 func (s *TaskSink) look(ctx context.Context, at relay.Mark, targets []target, reasons map[target]string) {
 	if len(targets) == 0 {
 		return

@@ -92,7 +92,7 @@ func fromEvent(e celery.Event, now time.Time) (answer, bool) {
 	return a, true
 }
 
-// worded has a run that did not succeed say so: by an error, which it needs to be found among all others.
+// worded gives a run that did not succeed an error if it has none, since failed runs are found by their errors.
 func (a *answer) worded() {
 	switch {
 	case a.err != "":

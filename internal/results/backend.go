@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	// mostAtOnce is how many bytes of results are read in one round trip. One that is larger is read alone.
+	// mostAtOnce is how many bytes of results are read in one round trip. A larger result is read alone.
 	mostAtOnce = 4 << 20
-	// largestResult is how many bytes a result may have that is read at all. Celery asks that results be small.
+	// largestResult is the size in bytes up to which a result is read at all. Celery's documentation asks for small
+	// results.
 	largestResult = 32 << 20
 )
 
@@ -53,8 +54,9 @@ func (c *Collector) ask(ctx context.Context, runs []domain.ID) (answers map[doma
 	return answers, unreadable, c.askFor(ctx, some, answers, unreadable)
 }
 
-// sizes returns how many bytes the keys of runs hold, and 0 where there is none. Where Redis refuses to tell, because
-// the key is no string, or for want of a right, the key is taken for so large that it is read alone.
+// sizes returns the sizes of the keys of runs in bytes, 0 for a key that does not exist. If Redis refuses to tell a
+// size, because the key is not a string or this user may not read it, the size is assumed to be so large that the key
+// is read alone.
 func (c *Collector) sizes(ctx context.Context, runs []domain.ID) ([]int64, error) {
 	sizes, asked := make([]int64, len(runs)), make([]*redis.IntCmd, len(runs))
 	pipe := c.backend.Pipeline()
@@ -144,7 +146,7 @@ func (c *Collector) unreadable(err error) {
 	})
 }
 
-// leftOut counts a result of which something cannot be read, and logs only the first: an application that makes such
+// leftOut counts a result of which a part cannot be read, and logs only the first: an application that makes such
 // results makes many.
 func (c *Collector) leftOut(r celery.Result) {
 	if len(r.Unread) == 0 {

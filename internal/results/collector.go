@@ -28,7 +28,7 @@ type Config struct {
 	Timeout time.Duration
 	Longest time.Duration // the longest that a run without a time limit takes (default an hour)
 	Every   time.Duration // time between two sweeps (default 10 seconds)
-	Traces  Traces        // where ends are recorded; nil for nowhere
+	Traces  Traces        // records the ends of runs in traces; nil for none
 }
 
 func (c Config) withDefaults() Config {
@@ -56,21 +56,21 @@ type Collector struct {
 	cfg        Config
 	metrics    metrics
 	inbox      chan heard
-	waiting    atomic.Int64  // bytes of what is in the inbox, or taken out of it and not read yet
+	waiting    atomic.Int64  // bytes of messages that are in the inbox, or were taken from it and not decoded yet
 	gap        chan struct{} // signals that something may have been missed
 	ended      chan struct{} // signals that a run has ended
-	hearing    atomic.Bool   // whether somebody listens to results
+	hearing    atomic.Bool   // whether the collector is subscribed to results
 	complained sync.Once
 	toldUnread sync.Once
 	running    running    // used by recordHeard only
 	refused    refused    // used by Release only
 	counts     countsLock // used by Release only
 	clock      slowclock.Clock
-	believed   time.Time // by the clock, at the last look; used by Release only
+	believed   time.Time // the time at the last look; used by Release only
 	room       room.Room // for large tasks
-	anyRoom    bool      // there was some at the last look; the next two too are used by Release only
-	largeFirst bool      // so the last release did
-	more       bool      // and it left some for the next
+	anyRoom    bool      // there was room at the last look; used by Release only, like the next two
+	largeFirst bool      // the last release began with large tasks
+	more       bool      // the last release left runs for the next one
 }
 
 // New returns a collector on a pool and clients that the caller closes. Without a backend (nil) it reads no keys;

@@ -16,8 +16,8 @@ const (
 // mostHeld is the most answers that are held. The sweeps find the rest.
 const mostHeld = 4096
 
-// held holds answers about runs whose rows somebody else had locked. They are recorded together with what is heard
-// next, or after growing pauses, so that no other answer waits for the lock.
+// held holds answers about runs whose rows another transaction had locked. They are recorded together with the answers
+// that are heard next, or after growing pauses, so that no other answer waits for the lock.
 type held struct {
 	log   *slog.Logger
 	of    gathered

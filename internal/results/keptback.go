@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// releaseOrBisect releases runs by a statement. If PostgreSQL refuses it for what is in the rows of a run or its
-// schedule, that run is found by bisection. It waits on, and all others are released.
+// releaseOrBisect releases runs by a statement. If PostgreSQL refuses the statement because of the data of a run or of
+// its schedule, this run is found by bisection. It goes on waiting, and all others are released.
 func (c *Collector) releaseOrBisect(ctx context.Context, sql string) (released int64, err error) {
 	released, err = c.release(ctx, sql, nil)
 	if !postgres.RefusedData(err) {
@@ -65,7 +65,7 @@ func (c *Collector) waitingAfter(ctx context.Context, after domain.ID) ([]domain
 	return ids, nil
 }
 
-// refused are the runs that PostgreSQL refuses to release. Each is told once.
+// refused are the runs that PostgreSQL refuses to release. Each is logged once.
 type refused map[domain.ID]struct{}
 
 func (r refused) report(log *slog.Logger, id domain.ID, err error) {
@@ -80,10 +80,10 @@ func (r refused) report(log *slog.Logger, id domain.ID, err error) {
 		"run_id", id, "err", err)
 }
 
-// mostRefused is how many runs are remembered as told.
+// mostRefused is how many runs are remembered as logged.
 const mostRefused = 10_000
 
-// countsLock tells of a lock on the whole table of the counts.
+// countsLock logs a lock on the whole table of the counts.
 type countsLock struct {
 	log    *slog.Logger
 	locked bool

@@ -21,9 +21,9 @@ type heard struct {
 
 func (h heard) size() int64 { return int64(len(h.payload)) }
 
-// channels are those that the collector listens to on one server.
+// channels are the channels that the collector listens to on one server.
 type channels struct {
-	what    string // that is published there
+	what    string // what is published there, for the log
 	pattern string
 	events  bool // a message holds events rather than a result
 }
@@ -66,7 +66,7 @@ func (c *Collector) hearUntilItBreaks(ctx context.Context, sub *goredis.PubSub, 
 	})
 }
 
-// oursOn reports whether a channel is that of the result of one of our runs. A backend may have many of other
+// oursOn reports whether a channel is for the result of a run of tactus. A backend may have many channels of other
 // applications.
 func (c *Collector) oursOn(channel string) bool {
 	id, err := domain.ParseID(strings.TrimPrefix(channel, c.cfg.KeyPrefix+celery.ResultPrefix))

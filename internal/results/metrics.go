@@ -46,7 +46,7 @@ func newMetrics() metrics {
 	})
 	for _, status := range []domain.RunStatus{
 		domain.Succeeded, domain.Failed, domain.Revoked, domain.Expired, domain.Unknown,
-	} { // a rate has to begin at 0, or the first of them is in none
+	} { // a rate has to begin at 0, or it would not include the first one
 		m.answers.WithLabelValues(string(status))
 	}
 	for _, status := range []domain.RunStatus{domain.Succeeded, domain.Failed} {
@@ -55,8 +55,8 @@ func newMetrics() metrics {
 	return m
 }
 
-// ended counts a run that has ended: how long it took, and how late that was heard, where these are known. No clock of
-// a worker makes either less than nothing.
+// ended counts a run that has ended, and observes, where known, how long it took and how late the result was heard. A
+// wrong clock of a worker does not make either negative.
 func (m metrics) ended(status domain.RunStatus, runtime, lag *time.Duration) {
 	m.answers.WithLabelValues(string(status)).Inc()
 	if runtime != nil && (status == domain.Succeeded || status == domain.Failed) {

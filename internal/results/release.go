@@ -17,15 +17,15 @@ import (
 // releasePlainSQL hands over runs that wait until the previous run of their schedule has finished or has been silent
 // for too long. A waiting run is skipped if its schedule was disabled, deleted or given another trigger after the run
 // was due. The time until a run expires counts from its release, however long the run has waited. The statement waits
-// for no row: it leaves a run for later if somebody has locked it.
+// for no lock: it leaves a run for later if its row is locked.
 //
-// A run's event has a copy of its task. Of what is light and of what is large, a statement copies 2 MiB each, or one
-// task; the large go first in every second one, so that neither keeps the other waiting. While there is no room for
-// large ones (see package room), they wait on.
+// The event of a run holds a copy of its task. A statement copies at most 2 MiB of light tasks and 2 MiB of large ones,
+// or one task. In every second statement the large tasks come first, so that neither kind blocks the other. While there
+// is no room for large tasks (see package room), they go on waiting.
 //
-// releaseCountedSQL does so for schedules that count their runs, and leaves a run for later also if the count of its
-// schedule is locked. However many those are, they do not use up what one statement releases. It is a statement of its
-// own because somebody may lock the whole table of the counts, which would keep all others waiting.
+// releaseCountedSQL does the same for schedules that count their runs. It also leaves a run for later if the count of
+// its schedule is locked; such runs do not count against the limit of the statement, however many they are. It is a
+// statement of its own because a lock on the whole table of the counts would otherwise delay the runs of all schedules.
 const (
 	releasePlainSQL = waitingSQL + ` and not (` + countsSQL + `)` + inOrderSQL + mostSQL + releaseSQL + eventsSQL
 
@@ -106,9 +106,9 @@ const (
 	weightReleased = 2 << 20 // bytes of tasks of a kind
 )
 
-// anyWaitingSQL reports whether a run waits at all, and whether somebody has locked the table of the counts. It asks
-// for the first one in an order, so that the answer comes from the index of the waiting runs, which is nearly always
-// empty, whatever the planner believes of the table.
+// anyWaitingSQL reports whether a run waits at all, and whether the table of the counts is locked. It asks for the
+// first waiting run in an order. So PostgreSQL uses the index of the waiting runs, which is nearly always empty,
+// whatever the planner expects of the table.
 var anyWaitingSQL = `select clock_timestamp(), waiting, waiting and ` + sqlexpr.WritersWait("tactus.schedule_counts") + `
 from (select exists (select from (select from tactus.runs where waiting order by schedule_id limit 1) one) as waiting) any_run`
 
@@ -142,7 +142,7 @@ func (c *Collector) Release(ctx context.Context) (released int64, err error) {
 	return released, nil
 }
 
-// release runs a statement for the waiting runs that are named, or for all if there are none.
+// release runs a statement for the waiting runs in only, or for all waiting runs if only is empty.
 func (c *Collector) release(ctx context.Context, sql string, only []domain.ID) (released int64, err error) {
 	var rung any
 	var more bool

@@ -10,8 +10,8 @@ import (
 
 const countRetriesSQL = `update tactus.runs set retried = coalesce(retried, 0) + 1 where id in (select unnest(@runs::uuid[]))`
 
-// countRetries counts that runs are going to be tried again. The count only tells people how a run went, so that it
-// fails on a schema that has no such column, or with the database, is no reason to record an answer once more.
+// countRetries counts that runs are going to be retried. The count is only shown to people. If it cannot be written,
+// because the schema is older or the database fails, the answers are not recorded again for its sake.
 func (c *Collector) countRetries(ctx context.Context, runs []domain.ID) {
 	if len(runs) == 0 {
 		return

@@ -8,39 +8,40 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 )
 
-// running holds what the events of workers say of the runs that have started and not ended. A task that raises Ignore
-// ends without a result and without an event. Such an end is concluded from the worker being idle.
+// running holds what events of workers say about runs that have started and not ended. A task that raises Ignore ends
+// without a result and without an event; the collector concludes its end from the fact that the worker is idle.
 //
-// That takes proof that the worker which is idle is the one that has started the run. Neither its node name nor its
-// process number tells it from another: in two containers both may be celery@app, with process 1. Heartbeats do:
+// For that it needs proof that the idle worker is the one that has started the run. The node name and the process
+// number do not identify a worker: two containers may both run celery@app as process 1. Heartbeats do identify it:
 //
-//   - Of one worker the clock rises, the number of tasks that it has begun does not fall, and heartbeats are as far
-//     apart as they say. Two workers that both send heartbeats break this within three of them.
-//   - From one heartbeat to the next, the number of tasks rises by as many as were heard to start between them. A
-//     worker that sends heartbeats beside another one that sends none, because its task blocks it, counts its own.
+//   - In the heartbeats of one worker the clock rises, the number of tasks begun does not fall, and the heartbeats are
+//     as far apart as they say. If two workers send heartbeats, three of these are enough to violate this.
+//   - From one heartbeat to the next, the number of tasks rises by as many tasks as were heard to start in between.
+//     This fails if one worker sends heartbeats and another one of the same name sends none because its task blocks it:
+//     the number only counts the tasks of the first.
 //
-// Where that is broken, all that is known of the worker is dropped, and nothing is believed until heartbeats have been
-// those of one worker for a while. Without proof nothing is concluded, and the run becomes unknown after
-// Config.Timeout.
+// If heartbeats violate this, all knowledge about the worker is dropped, and its heartbeats are not trusted until for a
+// while they have been consistent with one worker. Without proof nothing is concluded, and the run becomes unknown
+// after Config.Timeout.
 type running struct {
 	workers map[process]*worker
-	heard   int64 // events so far, by which it is known which worker was heard of longest ago
+	heard   int64 // the number of events so far, which says which worker was heard of longest ago
 }
 
 func newRunning() running { return running{workers: map[process]*worker{}} }
 
-// process is what workers call themselves.
+// process identifies a worker, as the worker says; it need not be unique.
 type process struct {
 	node string
 	pid  int
 }
 
-// worker is what is known of a worker, or of several that call themselves the same.
+// worker is what is known about a worker, or about several workers with the same process.
 type worker struct {
 	heard  int64
 	last   *beat
-	doubts int     // how many heartbeats of one worker must follow before they are believed
-	beats  []beat  // that are believed: those of a while, and one before
+	doubts int     // how many consistent heartbeats must follow before heartbeats are trusted
+	beats  []beat  // the trusted heartbeats of the last while, and one before
 	starts []int64 // the clocks of the starts since the first of beats, in order
 	runs   map[domain.ID]begun
 }
@@ -52,7 +53,7 @@ type beat struct {
 	celery.Heartbeat
 }
 
-// follows reports whether one worker may have sent a heartbeat after another one.
+// follows reports whether the same worker may have sent both heartbeats, b after last.
 func (b beat) follows(last beat) bool {
 	return b.clock > last.clock && b.Processed >= last.Processed && b.Every == last.Every &&
 		b.at.Sub(last.at).Seconds() >= b.Every*3/4
@@ -70,7 +71,7 @@ const (
 	afterwards = 5 * time.Second
 	// settled is after how long all starts before a heartbeat have been heard of.
 	settled = 2 * afterwards
-	// doubtful is how many heartbeats must be those of one worker after they were not.
+	// doubtful is how many heartbeats have to be consistent with one worker after some were not.
 	doubtful = 30
 )
 
@@ -81,7 +82,8 @@ const (
 	mostWorkers = 2_000
 )
 
-// note notes what an event about a task says of its worker. a is what it says of a run of ours, if it is one.
+// note notes what an event about a task says about its worker. a is the answer that the event gives about a run, if the
+// task is a run of tactus.
 func (r *running) note(by process, e celery.Event, a answer) {
 	w := r.workers[by]
 	if w == nil {
@@ -128,7 +130,7 @@ func (w *worker) forget() {
 	clear(w.runs)
 }
 
-// beats notes a heartbeat, and concludes from it which runs have ended.
+// beats notes a heartbeat, and returns conclusions about the runs that have ended.
 func (r *running) beats(by process, e celery.Event, at time.Time) (answers []answer) {
 	w := r.workers[by]
 	if w == nil {
@@ -152,7 +154,8 @@ func (r *running) beats(by process, e celery.Event, at time.Time) (answers []ans
 	return answers
 }
 
-// ended concludes which runs had ended when the worker was idle, as it was by an earlier clock, too.
+// ended returns conclusions about the runs that had ended by the time of two successive idle heartbeats: the first has
+// the clock earlier, the second came at the time idle.
 func (w *worker) ended(by process, earlier int64, idle time.Time) (answers []answer) {
 	for i := range w.beats[1:] {
 		if !w.hasAll(i) {
@@ -173,7 +176,8 @@ func (w *worker) ended(by process, earlier int64, idle time.Time) (answers []ans
 	return answers
 }
 
-// hasAll reports whether the worker has begun as many tasks from a heartbeat to the next as were heard to start.
+// hasAll reports whether, between a heartbeat and the next one, the worker has begun as many tasks as were heard to
+// start.
 func (w *worker) hasAll(i int) bool {
 	b, next := w.beats[i], w.beats[i+1]
 	from, _ := slices.BinarySearch(w.starts, b.clock+1)
@@ -181,7 +185,7 @@ func (w *worker) hasAll(i int) bool {
 	return int64(to-from) == next.Processed-b.Processed
 }
 
-// settle drops the heartbeats before which nothing will be heard of any more.
+// settle drops the heartbeats that are so old that no event from before them can still arrive.
 func (w *worker) settle(now time.Time) {
 	for len(w.beats) > 1 && now.Sub(w.beats[1].at) > settled {
 		if !w.hasAll(0) {

@@ -13,7 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// isOpen matches open runs. They have no reason, unless they wait: by that they are found in the index runs_unfinished.
+// isOpen matches open runs. Only open runs that wait have a reason, so the others are found by the index
+// runs_unfinished.
 const isOpen = `(r.status in ('due', 'sent', 'started', 'retrying') and r.finished_at is null)`
 
 // isGuess matches runs that have ended by a conclusion of the collector, or because somebody cancelled them, which may

@@ -11,12 +11,12 @@ import (
 
 const (
 	pageSize = 200              // the most open runs that are read at a time
-	rests    = 7                // how many times as long as it took to settle a full page the sweep rests before the next one
+	rests    = 7                // the rest after a full page, in multiples of the time that the page took
 	young    = time.Minute      // every sweep reads the runs up to this age
-	restMost = 30 * time.Second // a page that was slow once, behind a lock, must not put off the next ones for minutes
+	restMost = 30 * time.Second // the longest rest: one page that waited for a lock must not delay the next for long
 	ever     = 100 * 365 * 24 * time.Hour
 
-	youngUnheard = 10 * time.Minute // and up to this one while nobody hears of results: only sweeps find any then
+	youngUnheard = 10 * time.Minute // and up to this age while nothing is heard: only sweeps find results then
 )
 
 // oldest returns the age up to which sweep n reads open runs. Every sweep reads runs younger than a minute, every
@@ -56,10 +56,10 @@ type sweep struct {
 	looked time.Time // when the young runs had been gone through
 }
 
-// look settles the open runs of an age, page by page. It takes no more than an eighth of the time: a minute at full
-// load is a million runs, and to look for their results must not keep other runs from being fired and handed over. So
-// many old runs take long, and the young ones, which are likely to have a result, do not wait for them: they are looked
-// at again in between.
+// look settles the open runs of an age, page by page, and rests between the pages, so that it works at most an eighth
+// of the time: at full load there are a million runs a minute, and reading their results must not delay firing and
+// handing over. A sweep over many old runs therefore takes long. Young runs, which are likelier to have a result, do
+// not wait for its end: they are looked at again in between.
 func (s *sweep) look(ctx context.Context, youngest, oldest time.Duration, old bool) error {
 	var last openRun
 	for {

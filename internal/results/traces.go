@@ -12,28 +12,28 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Traces records in traces how runs have ended. It waits for nobody.
+// Traces records the ends of runs in traces. Its method must not block.
 type Traces interface {
-	// Ended is told of a run whose end has been recorded.
+	// Ended records the end of a run, after the end was written to the database.
 	Ended(Ended)
 }
 
-// Ended is how a run has ended.
+// Ended describes the end of a run.
 type Ended struct {
 	Run      domain.ID
-	Trace    string // the context (W3C's traceparent) that its event has; "" when it has none
+	Trace    string // the context (W3C's traceparent) in the run's event; "" if it has none
 	Status   domain.RunStatus
 	Runtime  *time.Duration // nil when it is not known
-	Left     time.Time      // when the worker left the result, as it says; or when recording began
+	Left     time.Time      // when the worker stored the result, by its own clock; or else when recording began
 	Recorded time.Time
 
-	byHand time.Time // when it was fired, if somebody did it by hand
+	byHand time.Time // when the run was fired, if it was fired by hand
 }
 
-// longestLag is how long a result may have waited to be recorded, as its worker says by a clock of its own.
+// longestLag bounds how long a result can have waited to be recorded, since that is computed from a worker's clock.
 const longestLag = time.Hour
 
-// end returns how a run has ended, by what the statement says that has recorded it.
+// end returns the Ended of a run, from the columns that the recording statement returned.
 func end(run domain.ID, status domain.RunStatus, runtime, lag *time.Duration, byHand *time.Time,
 	began time.Time,
 ) Ended {
@@ -50,11 +50,11 @@ func end(run domain.ID, status domain.RunStatus, runtime, lag *time.Duration, by
 const traceOfRunSQL = sqlexpr.NearFiring + `
 select coalesce(headers::text, '')` + sqlexpr.FromNearFiring
 
-// mostByHand is how many runs by hand are looked up in the log for a statement: each takes some milliseconds. The ends
-// of more are missing in their traces.
+// mostByHand is how many manual runs are looked up in the log for one statement, since each takes some milliseconds.
+// The traces of further ones lack their ends.
 const mostByHand = 20
 
-// tell records ends in traces. The traces of runs by hand stand in their events.
+// tell records ends in traces. The trace contexts of manual runs are in the events of these runs.
 func (c *Collector) tell(ctx context.Context, ends []Ended) {
 	looked := 0
 	for _, e := range ends {

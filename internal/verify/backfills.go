@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// backfillCheck compares what backfills say they have made with what is there. Runs are kept for 30 days at least, and
-// for a day after they were made.
+// backfillCheck compares the number of runs that backfills say they have made with the runs that exist. Runs are kept
+// for at least 30 days, and for a day after they were made.
 var backfillCheck = runCheck{BackfillDiffers, "%d runs of a backfill which says otherwise, of %s", runsOfBackfills}
 
 const runsOfBackfills = `
@@ -19,7 +19,7 @@ select f.schedule_id, ` + noID + `, f.created_at, r.n from tactus.backfills f, l
 
 const anyBackfills = `select to_regclass('tactus.backfills') is not null`
 
-// withBackfills returns checks with that of backfills, which a schema of the release before has none of.
+// withBackfills adds backfillCheck to checks, unless the schema is that of the release before, which has no backfills.
 func withBackfills(ctx context.Context, tx pgx.Tx, checks []runCheck) ([]runCheck, error) {
 	var there bool
 	if err := tx.QueryRow(ctx, anyBackfills).Scan(&there); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// calendarPast is what a calendar was from an instant on.
+// calendarPast is a version of a calendar, which was in force from an instant on.
 type calendarPast struct {
 	from time.Time
 	set  *calendar.Set
@@ -23,8 +23,8 @@ type calendarPast struct {
 const readCalendarEvents = `
 select data, ` + sqlexpr.OccurredAt + ` from tactus.outbox where topic = 'schedule' and type = 'calendar.updated' order by position`
 
-// readCalendarEvents reads what each calendar has been. Due times that calendars move are checked by what they were at
-// the time; those that calendars skip have a row of their own, whatever they were.
+// readCalendarEvents reads all versions of each calendar. Due times that calendars move are checked by the version of
+// that time. Due times that calendars skip have rows of their own, so no calendar is needed to check them.
 func (c *checker) readCalendarEvents(ctx context.Context, tx pgx.Tx) error {
 	rows, err := tx.Query(ctx, readCalendarEvents)
 	if err != nil {
@@ -48,11 +48,12 @@ func (c *checker) readCalendarEvents(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// changeTakes is how long a change of a calendar may take to be committed: until then due times fire by what it was.
+// changeTakes is how long a change of a calendar may take to be committed. Until then due times fire by the version
+// before.
 const changeTakes = 10 * time.Minute
 
-// byCalendars parts the chains of a schedule where a calendar has changed that moves its due times: they count anew
-// from there, as they do from an edit.
+// byCalendars splits the chains of a schedule at each change of a calendar that moves the schedule's due times. From
+// there they count anew, as after an edit.
 func (c *checker) byCalendars(chains []chain) (parted []chain) {
 	for _, ch := range chains {
 		rule := ch.policy.Calendars

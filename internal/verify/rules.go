@@ -29,7 +29,8 @@ func (c *checker) readRules(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// kindOf returns what is wrong with a row that has one version, and its newest event another one; 0 is none.
+// kindOf returns the kind of problem if a row and its newest event have these versions. 0 means that there is no event,
+// or no row.
 func kindOf(event, row int64) string {
 	switch {
 	case event == 0:
