@@ -15,6 +15,9 @@ import (
 // page and without touching an index. If it would have to wait for a lock, it gives up and changes nothing. It finds
 // runs by their whole key, which their events contain; the bounds repeat the due times for the planner (see dueBounds).
 //
+// sent_at is when the sink had taken the run: the present time less the microseconds since then. This process' clock
+// gives only the difference, so it need not be right.
+//
 // In this statement and others, each array is the result of a select, so that the planner cannot see its length. If it
 // could, it would prefer to scan the whole table of the runs as long as this has less than fifty megabytes or no
 // statistics.
@@ -27,10 +30,13 @@ place as (
     where s.sink = @sink and s.epoch = @epoch
         and (s.confirmed_batch, s.confirmed_place) < (@batch::bigint, @place::bigint)
 )
-update tactus.runs r set status = 'sent', sent_at = clock_timestamp()
-from lazy, unnest((select @ids::uuid[]), (select @dues::timestamptz[])) w (id, due_at)
+update tactus.runs r set status = 'sent', sent_at = ` + whenTaken + `
+from lazy, unnest((select @ids::uuid[]), (select @dues::timestamptz[]), (select @ages::bigint[])) w (id, due_at, age)
 where r.id = w.id and r.due_at = w.due_at and r.status = 'due'
     and r.due_at >= @first_due::timestamptz and r.due_at <= @last_due::timestamptz`
+
+// whenTaken is never before the run was recorded, even if the server's clock was set back meanwhile.
+const whenTaken = `greatest(clock_timestamp() - w.age * interval '1 microsecond', r.fired_at)`
 
 // confirmSQL finds runs by their ids, within the bounds of their due times; a due time need not be known. Each id is
 // looked up by a subquery of its own, because the primary key includes the due time, so the planner does not know that
@@ -44,11 +50,12 @@ where r.id = w.id and r.due_at = w.due_at and r.status = 'due'
 const confirmSQL = `
 with lazy as materialized (select set_config('synchronous_commit', 'off', true)),
 handed as materialized (
-    select h.id, h.batch, h.place
-    from unnest((select @ids::uuid[]), (select @batches::bigint[]), (select @places::bigint[])) h (id, batch, place)
+    select h.id, h.batch, h.place, h.age
+    from unnest((select @ids::uuid[]), (select @batches::bigint[]), (select @places::bigint[]),
+        (select @ages::bigint[])) h (id, batch, place, age)
 ),
 sent as materialized (
-    select r.id, r.due_at from lazy, handed h, lateral (
+    select r.id, r.due_at, h.age from lazy, handed h, lateral (
         select id, due_at from tactus.runs where id = h.id and status = 'due'
             and due_at between @first_due::timestamptz and @last_due::timestamptz
         limit 1 for no key update skip locked) r
@@ -71,16 +78,17 @@ place as (
         and (s.confirmed_batch, s.confirmed_place) < (upto.batch, upto.place)
 ),
 done as (
-    update tactus.runs r set status = 'sent', sent_at = clock_timestamp() from sent where r.id = sent.id
-        and r.due_at = sent.due_at and r.due_at between @first_due::timestamptz and @last_due::timestamptz
+    update tactus.runs r set status = 'sent', sent_at = ` + whenTaken + ` from sent w where r.id = w.id
+        and r.due_at = w.due_at and r.due_at between @first_due::timestamptz and @last_due::timestamptz
 )
 select id from held`
 
-// publishedChunk is a chunk that the sink has taken, the sink's mark behind it, and when publishing it began.
+// publishedChunk is a chunk that the sink has taken, the sink's mark behind it, when publishing it began, and when the
+// sink had taken it.
 type publishedChunk struct {
 	chunk
-	at    Mark
-	began time.Time
+	at           Mark
+	began, taken time.Time
 }
 
 // mostConfirmed is how many runs of several chunks are confirmed at once. While they are, no other transaction can
@@ -121,11 +129,20 @@ func (l *lane) confirmAll(ctx context.Context, at Mark, published <-chan publish
 	return nil
 }
 
-// handedRun is a run that the sink has, with its due time if that is known, and the place of its message.
+// handedRun is a run that the sink has, with its due time and when the sink had taken it, if these are known, and the
+// place of its message.
 type handedRun struct {
-	id  domain.ID
-	due time.Time
-	at  ID
+	id         domain.ID
+	due, taken time.Time
+	at         ID
+}
+
+// age returns for how long the sink has had the run, in microseconds; 0 if that is not known.
+func (r handedRun) age(now time.Time) int64 {
+	if r.taken.IsZero() {
+		return 0
+	}
+	return now.Sub(r.taken).Microseconds()
 }
 
 // confirm records that the sink has reached a mark, and that the runs of chunks were handed over, together with the
@@ -137,7 +154,7 @@ func (l *lane) confirm(ctx context.Context, at Mark, chunks []publishedChunk) er
 	for _, c := range chunks {
 		for i, e := range c.entries {
 			if e.Message != nil {
-				handed = append(handed, handedRun{c.rows[i].Aggregate, c.dues[i], e.ID})
+				handed = append(handed, handedRun{c.rows[i].Aggregate, c.dues[i], c.taken, e.ID})
 			}
 		}
 		l.handedTo = c.entries[len(c.entries)-1].ID
@@ -157,15 +174,16 @@ func (l *lane) confirmRuns(
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	ids, dues, known := make([]domain.ID, len(handed)), make([]time.Time, len(handed)), true
+	ages, now := make([]int64, len(handed)), time.Now()
 	for i, run := range handed {
-		ids[i], dues[i] = run.id, run.due
+		ids[i], dues[i], ages[i] = run.id, run.due, run.age(now)
 		known = known && !run.due.IsZero()
 	}
 	first, final := dueBounds(dues)
 	if known {
 		_, err := l.db.Exec(ctx, confirmAtOnceSQL, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
-			"ids": ids, "dues": dues, "batch": last.Batch, "place": last.Seq, "sink": l.Name, "epoch": epoch,
-			"first_due": first, "last_due": final,
+			"ids": ids, "dues": dues, "ages": ages, "batch": last.Batch, "place": last.Seq, "sink": l.Name,
+			"epoch": epoch, "first_due": first, "last_due": final,
 		})
 		if !postgres.LockTimedOut(err) {
 			return nil, confirmError(err, last)
@@ -178,7 +196,7 @@ func (l *lane) confirmRuns(
 		where[run.id] = run
 	}
 	rows, err := l.db.Query(ctx, confirmSQL, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
-		"ids": ids, "batches": batches, "places": places, "batch": last.Batch, "place": last.Seq,
+		"ids": ids, "ages": ages, "batches": batches, "places": places, "batch": last.Batch, "place": last.Seq,
 		"sink": l.Name, "epoch": epoch, "first_due": first, "last_due": final,
 	})
 	if err != nil {

@@ -100,7 +100,7 @@ func (l *lane) confirmChunk(
 	}
 	for i, row := range c.rows {
 		if wanted.has(row) && l.takes(row, b.Epoch) {
-			held = append(held, handedRun{row.Aggregate, c.dues[i], c.entries[i].ID})
+			held = append(held, handedRun{id: row.Aggregate, due: c.dues[i], at: c.entries[i].ID})
 		}
 	}
 	return l.confirmRuns(ctx, b.Epoch, held, c.entries[len(c.entries)-1].ID)

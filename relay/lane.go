@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -29,6 +30,7 @@ type lane struct {
 
 	owner    ledger.Owner // the owner for which the sink was last claimed
 	moves    moves
+	outrun   int // how often in a row another relay was faster
 	ending   ending
 	handedTo ID          // the last place that was handed over since the last agreement; for confirmAll only
 	locked   []handedRun // runs that the sink has and whose rows were locked when last confirmed; for confirmAll only
@@ -60,7 +62,13 @@ func (l *lane) run(ctx context.Context) {
 		if l.tally.get().Mark != before {
 			pause, clashes = firstPause, 0
 		}
+		if errors.Is(err, errMoved) {
+			err = cmp.Or(l.outran(true), err)
+		}
 		switch clashes++; {
+		case errors.Is(err, errOutrun):
+			l.follow(ctx)
+			continue
 		case errors.Is(err, errMoved):
 			l.tellMoved(ctx, clashes)
 		case postgres.Clashes(err) && clashes <= mostClashes: // the next attempt may succeed

@@ -41,7 +41,7 @@ func (w *world) awaitHandedOver(t *testing.T, queue string, tasks int, due int64
 }
 
 // TestLockedRunIsConfirmedLater has somebody lock a run while it is confirmed, and roll back: an idle relay confirms
-// it, and so does another one after a crash.
+// it, and so does another one after a crash. The first one knows when the sink had taken the run, and says so.
 func TestLockedRunIsConfirmedLater(t *testing.T) {
 	t.Parallel()
 	for _, crash := range []bool{false, true} {
@@ -54,6 +54,7 @@ func TestLockedRunIsConfirmedLater(t *testing.T) {
 			w.awaitHandedOver(t, "q", 5, 1)
 			all = append(all, w.fire(t, "q", 3)...)
 			w.awaitHandedOver(t, "q", 8, 1)
+			taken := w.clock(t)
 			if crash {
 				stop()
 				rollback()
@@ -69,6 +70,9 @@ func TestLockedRunIsConfirmedLater(t *testing.T) {
 				}
 				return nil
 			})
+			if n := w.number(t, `select count(*) from tactus.runs where sent_at > $1`, taken); !crash && n > 0 {
+				t.Errorf("%d runs were handed over after the sink had taken them", n)
+			}
 		})
 	}
 }

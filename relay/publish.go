@@ -94,36 +94,42 @@ func (l *lane) tell(level slog.Level, events int64, took time.Duration) {
 // deliver appends a chunk, without the entries that the sink has already, and passes it on to be confirmed.
 func (l *lane) deliver(ctx context.Context, at Mark, c chunk, published chan<- publishedChunk) (Mark, error) {
 	began, before := time.Now(), at.Last
-	at, err := l.appendAll(ctx, at, c)
+	at, own, err := l.appendAll(ctx, at, c)
 	if err != nil {
 		return at, err
 	}
+	if had := len(behind(c.entries, before)) == 0; !had { // it is read to be confirmed
+		if err := l.outran(!own); err != nil {
+			return at, err
+		}
+	}
 	l.trace(c, before, began)
 	select {
-	case published <- publishedChunk{c, at, began}:
+	case published <- publishedChunk{c, at, began, time.Now()}:
 		return at, l.served(ctx)
 	case <-ctx.Done():
 		return at, ctx.Err()
 	}
 }
 
-func (l *lane) appendAll(ctx context.Context, at Mark, c chunk) (Mark, error) {
+// appendAll returns the mark behind the chunk, and whether any of its entries were appended here.
+func (l *lane) appendAll(ctx context.Context, at Mark, c chunk) (now Mark, own bool, err error) {
 	for {
 		entries := behind(c.entries, at.Last)
 		if len(entries) == 0 {
-			return at, nil
+			return at, own, nil
 		}
 		now, err := l.append(ctx, at, entries)
 		if err == nil {
-			return now, nil
+			return now, true, nil
 		}
 		if refused, ok := errors.AsType[*Refused](err); ok {
-			at, err = refused.Real, l.drop(ctx, c, refused)
+			at, own, err = refused.Real, true, l.drop(ctx, c, refused)
 		} else if mismatch, ok := errors.AsType[*Mismatch](err); ok {
 			at, err = mismatch.Real, advanced(at, mismatch.Real, c)
 		}
 		if err != nil {
-			return at, err
+			return at, own, err
 		}
 	}
 }

@@ -19,6 +19,7 @@ type Stats struct {
 	SetAside    int64
 	Failures    int64
 	Mark        Mark  // where the sink is
+	Follows     bool  // another relay serves the sink; Published and the other counts are this relay's
 	Problem     error // why the sink is not served; nil once something is published, or nothing is left to publish
 }
 
@@ -188,6 +189,15 @@ func (t *tally) lags(since time.Time) {
 func (t *tally) agrees() {
 	t.do(func(s *Stats) {
 		if t.readAll && len(t.pending) == 0 {
+			s.Problem, t.told = nil, nil
+		}
+	})
+}
+
+// follows notes whether another relay serves the sink. If so, the sink is served.
+func (t *tally) follows(is bool) {
+	t.do(func(s *Stats) {
+		if s.Follows = is; is {
 			s.Problem, t.told = nil, nil
 		}
 	})

@@ -53,6 +53,7 @@ var (
 		"while PostgreSQL does not answer, +Inf before it first did")
 	relayWaiting   = relayDesc("waiting_events", "Events that were read and are not published yet")
 	relayServed    = relayDesc("served", "1 when the sink is served, 0 when there is a problem")
+	relayFollows   = relayDesc("follows", "1 while another relay serves the sink, and this one stands by")
 	relayBatches   = relayDesc("batches_total", "Batches cut, by this relay or another")
 	relayPublished = relayDesc("published_events_total", "Events published")
 	relayFailures  = relayDesc("failures_total", "Times that serving the sink failed, for any reason")
@@ -69,16 +70,19 @@ func (m relayMetrics) Describe(to chan<- *prometheus.Desc) { prometheus.Describe
 // Collect implements prometheus.Collector.
 func (m relayMetrics) Collect(to chan<- prometheus.Metric) {
 	for _, s := range m.relay.Stats() {
-		age, served, known := unpublishedAge(s, time.Now()), 1.0, math.Inf(1)
+		age, served, follows, known := unpublishedAge(s, time.Now()), 1.0, 0.0, math.Inf(1)
 		if !s.Known.IsZero() {
 			known = time.Since(s.Known).Seconds()
 		}
 		if s.Problem != nil {
 			served = 0
 		}
+		if s.Follows {
+			follows = 1
+		}
 		for d, value := range map[*prometheus.Desc]float64{
 			relayAge: age, relayKnown: known, relayServed: served,
-			relayWaiting: float64(s.Waiting),
+			relayWaiting: float64(s.Waiting), relayFollows: follows,
 		} {
 			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, s.Sink)
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/wait"
 )
 
-// punctuality measures how late runs are handed over while 1,000 are due each second: from the due time until Postgres
-// says that the list has the task, which it does a moment later. The goal depends on what a commit takes.
+// punctuality measures how late runs are handed over while 1,000 are due each second: from the due time until the relay
+// knows that the list has the task. The goal depends on what a commit takes.
 func punctuality(ctx context.Context, l *Lab) ([]Figure, error) {
 	n := l.Size(1000)
 	wanted := []Wanted{

@@ -128,6 +128,20 @@ func (r *Reader) next(ctx context.Context, after Batch, even bool) (Batch, bool,
 	return oneBatch(ctx, r.q, r.ofTopic(cutNextSQL), args)
 }
 
+// Lacks reports whether a sink at a place lacks rows: of the batch that it is in, of later ones, or of none yet.
+func (r *Reader) Lacks(ctx context.Context, p ID) (bool, error) {
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	b, found, err := BatchUpTo(ctx, r.q, r.sink, p.Batch)
+	if err != nil || !found || b.More || !b.Has(p) {
+		return true, err
+	}
+	args := r.args()
+	args["number"], args["previous"], args["cut"] = b.Number+1, string(b.Snapshot), string(b.Snapshot)
+	args["running"] = running(b.Snapshot)
+	return r.anyNew(ctx, args)
+}
+
 // anyNew reports whether there is something to cut. Most of the time there is nothing, and planning this query costs a
 // tenth of planning the cut.
 func (r *Reader) anyNew(ctx context.Context, args pgx.NamedArgs) (bool, error) {

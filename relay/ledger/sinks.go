@@ -34,6 +34,23 @@ func Sinks(ctx context.Context, q outbox.Querier) ([]RegisteredSink, error) {
 	return all, nil
 }
 
+// Confirmed returns the place up to which it is recorded what a sink has; zero when the sink is not registered.
+func Confirmed(ctx context.Context, q outbox.Querier, sink string) (ID, error) {
+	rows, err := q.Query(ctx, `select confirmed_batch, confirmed_place from tactus.relay_sinks where sink = $1`,
+		pgx.QueryExecModeExec, sink)
+	if err != nil {
+		return ID{}, fmt.Errorf("read what is confirmed: %w", err)
+	}
+	p, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[ID])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ID{}, nil
+	}
+	if err != nil {
+		return ID{}, fmt.Errorf("read what is confirmed: %w", err)
+	}
+	return p, nil
+}
+
 // Forget returns these errors for a sink that it does not unregister.
 var (
 	ErrNoSink = errors.New("no sink of that name is registered")
