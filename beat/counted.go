@@ -77,10 +77,13 @@ func apart(decisions []memory.Decision) (plain, counted []memory.Decision) {
 	return plain, counted
 }
 
-// fireSQL returns mode.fireSQL, or, while another session has locked a partition of the runs, the same statement
-// without the look at earlier runs (withoutLine).
+// fireSQL returns mode.fireSQL without the parts that the decisions do not need (withoutOthers), or, while another
+// session has locked a partition of the runs, without the look at earlier runs (withoutLine).
 func (b *Beat) fireSQL(decisions []memory.Decision) string {
 	sql := b.mode.fireSQL(decisions)
+	if !slices.ContainsFunc(decisions, func(d memory.Decision) bool { return !firesAnyway(d) }) {
+		return withoutOthers(sql)
+	}
 	if b.beside.Partition("tactus.runs") {
 		return withoutLine(sql)
 	}
