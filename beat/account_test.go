@@ -10,7 +10,8 @@ import (
 // settledRange is a row of tactus.runs: a due time, or a range of them.
 type settledRange struct{ from, until time.Time }
 
-// account tells what is wrong with the rows of all lives: a due time with two, a row without a due time, a hole.
+// account returns the faults in the rows of all periods: a due time with two rows, a row without a due time, a due time
+// without a row.
 func (h *history) account() (faults []string) {
 	rows := map[domain.ID][]settledRange{}
 	found, err := h.pool.Query(h.Context(), `select schedule_id, due_at, coalesce(until, due_at) from tactus.runs order by due_at, until`)

@@ -8,9 +8,9 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// ahead has the clock of PostgreSQL an hour ahead for half a minute, and then back: a beat goes on through it, or stops
-// while the clock is ahead, or after it has come back, and another one begins. Then an hour passes. It returns the beat
-// that leads. with makes beats.
+// ahead sets PostgreSQL's clock ahead by an hour for half a minute, and then back. A beat either runs through all of
+// this, or stops while the clock is ahead or after it is right again, and another beat starts. Then an hour passes.
+// ahead returns the beat that leads. with makes beats.
 func (w *world) ahead(b *Beat, a at, then string, with func(name string) *Beat) *Beat {
 	w.Helper()
 	w.step(b, a.due(1).Add(25*time.Second))
@@ -21,7 +21,7 @@ func (w *world) ahead(b *Beat, a at, then string, with func(name string) *Beat) 
 		b = nil
 	}
 	w.setClock(a.due(1).Add(40 * time.Second))
-	if b != nil { // by the time that it has carried on
+	if b != nil { // by the time that the beat has extrapolated
 		if _, err := b.step(w.Context(), a.due(61).Add(5*time.Second).UnixMicro()); err != nil {
 			w.Fatal(err)
 		}
@@ -41,9 +41,9 @@ func (w *world) ahead(b *Beat, a at, then string, with func(name string) *Beat) 
 	return b
 }
 
-// TestClockAheadOfKindsOfSchedules has that happen to a schedule that counts its runs, to one with jitter, and to one
-// that a calendar keeps from firing for a while, under each policy. The first has as many runs as it may, and ends; of
-// the others each due time has a run, or is recorded as excluded.
+// TestClockAheadOfKindsOfSchedules sets the clock ahead, under each misfire policy, while there are a schedule that
+// counts its runs, one with jitter, and one that a calendar excludes for a while. The first one gets as many runs as it
+// may have, and is completed; each due time of the others has a run, or is recorded as excluded.
 func TestClockAheadOfKindsOfSchedules(t *testing.T) {
 	t.Parallel()
 	for _, then := range []string{"leads on", "stop ahead", "stop back"} {
@@ -85,8 +85,8 @@ func TestClockAheadOfKindsOfSchedules(t *testing.T) {
 	}
 }
 
-// TestClockAheadOfShadows has it happen to a beat that only records, and to the switch from such a one to one that
-// fires, which is made while the clock is ahead.
+// TestClockAheadOfShadows sets the clock ahead under a shadow, and during the switch from a shadow to a beat that
+// fires.
 func TestClockAheadOfShadows(t *testing.T) {
 	t.Parallel()
 	for _, then := range []string{"leads on", "stop ahead", "stop back"} {

@@ -18,7 +18,7 @@ import (
 // runRetention is how long the runs of these tests are kept.
 const runRetention = 90 * 24 * time.Hour
 
-// backfill asks for the runs of a schedule between two instants.
+// backfill requests the runs of a schedule between two instants.
 func (w *world) backfill(s domain.Schedule, from, to time.Time, change ...func(*domain.BackfillRequest)) domain.ID {
 	w.Helper()
 	ask := domain.BackfillRequest{From: from.Format(time.RFC3339Nano), To: to.Format(time.RFC3339Nano)}
@@ -33,7 +33,7 @@ func (w *world) backfill(s domain.Schedule, from, to time.Time, change ...func(*
 	return id
 }
 
-// backfilled are the runs of a backfill, in the order in which they were made: when they were due, and how they stand.
+// backfilled returns the due times and states of a backfill's runs, in the order in which they were made.
 func (w *world) backfilled(id domain.ID) (texts []string) {
 	w.Helper()
 	rows, err := w.pool.Query(w.Context(), `select to_char(due_at at time zone 'UTC', 'HH24:MI'), status from tactus.runs r
@@ -55,7 +55,7 @@ func (w *world) backfilled(id domain.ID) (texts []string) {
 	return texts
 }
 
-// outcome is how a backfill has ended, or how far it is.
+// outcome returns how a backfill has ended, or its progress.
 func (w *world) outcome(id domain.ID) (text string) {
 	w.Helper()
 	if err := w.pool.QueryRow(w.Context(), `select coalesce(outcome, 'open') || ' ' || place || '/' || total || ', ' || fired || ' fired, ' ||
@@ -65,7 +65,7 @@ func (w *world) outcome(id domain.ID) (text string) {
 	return text
 }
 
-// let lets a beat work for a time.
+// let runs a beat for a time.
 func (w *world) let(b *Beat, d time.Duration) {
 	w.Helper()
 	for end := w.now.Add(d); w.now.Before(end); {
@@ -73,7 +73,7 @@ func (w *world) let(b *Beat, d time.Duration) {
 	}
 }
 
-// backfillWorld is a world with a beat and a schedule that is due each minute, and the hour that is over.
+// backfillWorld returns a world with a beat and a schedule that is due each minute, and the last full hour.
 func backfillWorld(t *testing.T, members ...string) (w *world, b *Beat, s domain.Schedule, hour time.Time) {
 	t.Helper()
 	w = newWorld(t)
@@ -82,7 +82,8 @@ func backfillWorld(t *testing.T, members ...string) (w *world, b *Beat, s domain
 	return w, b, s, w.now.Truncate(time.Hour)
 }
 
-// TestBackfillRunsEachDueTimeOnce, so many at a time, with the nominal due times, who asked for it, and why.
+// TestBackfillRunsEachDueTimeOnce checks the runs' nominal due times, actor and reason, and how many are open at a
+// time.
 func TestBackfillRunsEachDueTimeOnce(t *testing.T) {
 	t.Parallel()
 	w, b, s, hour := backfillWorld(t)
@@ -117,7 +118,8 @@ func TestBackfillRunsEachDueTimeOnce(t *testing.T) {
 	}
 }
 
-// TestBackfillLeavesOutWhatRan, and what was skipped by hand, but runs what was missed.
+// TestBackfillLeavesOutWhatRan checks that due times that ran or were skipped by hand are left out, and missed ones
+// run.
 func TestBackfillLeavesOutWhatRan(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{false, true} {
@@ -163,7 +165,8 @@ func TestBackfillLeavesOutWhatRan(t *testing.T) {
 	}
 }
 
-// TestBackfillsOfOneScheduleTakeTurns, also when they overlap: the second one leaves out what the first has run.
+// TestBackfillsOfOneScheduleTakeTurns requests overlapping backfills of one schedule: they run one after another, and
+// the second leaves out the due times that the first has run.
 func TestBackfillsOfOneScheduleTakeTurns(t *testing.T) {
 	t.Parallel()
 	w, b, s, hour := backfillWorld(t)
@@ -184,7 +187,7 @@ func TestBackfillsOfOneScheduleTakeTurns(t *testing.T) {
 	}
 }
 
-// TestBackfillSurvivesCrashes has beats crash, lose answers and take over, again and again. Every due time runs once.
+// TestBackfillSurvivesCrashes makes beats crash, lose answers and take over repeatedly. Every due time runs once.
 func TestBackfillSurvivesCrashes(t *testing.T) {
 	t.Parallel()
 	w, _, s, hour := backfillWorld(t)
@@ -198,10 +201,10 @@ func TestBackfillSurvivesCrashes(t *testing.T) {
 		}
 		w.setClock(w.now.Add(backfillEvery))
 		switch i := random.IntN(2); random.IntN(6) {
-		case 0: // killed: another one has its place
+		case 0: // killed: another beat takes over
 			w.execute(`update tactus.leases set expires_at = '-infinity'`)
 			beats[i] = w.beat(fmt.Sprint("next-", round))
-		case 1: // it goes on from what it believes, as if the answer to a commit had been lost
+		case 1: // it goes on with its old state, as if the answer to a commit had been lost
 			b := beats[i]
 			before, beside := b.backfills.queue, b.lease
 			w.step(b, w.now)
@@ -225,7 +228,8 @@ func TestBackfillSurvivesCrashes(t *testing.T) {
 	}
 }
 
-// TestOwnDueTimesGoFirst: a run of a backfill does not cost a schedule whose runs may not overlap one of its own.
+// TestOwnDueTimesGoFirst checks that a backfill's run does not make a schedule whose runs must not overlap skip a due
+// time of its own.
 func TestOwnDueTimesGoFirst(t *testing.T) {
 	t.Parallel()
 	for _, policy := range []string{"skip", "queue"} {
@@ -235,7 +239,7 @@ func TestOwnDueTimesGoFirst(t *testing.T) {
 			id := w.backfill(s, hour.Add(-5*time.Minute), hour.Add(-3*time.Minute))
 			w.let(b, time.Second)
 			due := hour.Add(time.Minute)
-			w.step(b, due) // its own, while the run of the backfill is unfinished
+			w.step(b, due) // a due time of its own, while the backfill's run is unfinished
 			if got := w.states(s); got != "due, due w" {
 				t.Fatal(got)
 			}
@@ -253,7 +257,8 @@ func TestOwnDueTimesGoFirst(t *testing.T) {
 	}
 }
 
-// TestBackfillOfQueueWaitsForOverlappingRuns, which are not marked as exclusive.
+// TestBackfillOfQueueWaitsForOverlappingRuns has unfinished runs that are not marked as exclusive: a backfill with the
+// policy queue waits for them, too.
 func TestBackfillOfQueueWaitsForOverlappingRuns(t *testing.T) {
 	t.Parallel()
 	w, b, s, hour := backfillWorld(t)
@@ -273,8 +278,7 @@ func TestBackfillOfQueueWaitsForOverlappingRuns(t *testing.T) {
 	}
 }
 
-// TestBackfillAndItsSchedule: what becomes of a backfill when its schedule is paused, completed, edited, invalid or
-// deleted.
+// TestBackfillAndItsSchedule pauses, completes, edits, invalidates or deletes the schedule of a backfill.
 func TestBackfillAndItsSchedule(t *testing.T) {
 	t.Parallel()
 	disable := func(w *world, s domain.Schedule) {
@@ -336,7 +340,8 @@ func TestBackfillAndItsSchedule(t *testing.T) {
 	}
 }
 
-// TestPoisonedBackfill is refused, again and again, and fails. It keeps no other waiting, and nothing that is due.
+// TestPoisonedBackfill has a backfill that PostgreSQL refuses each time: it fails in the end, and delays neither other
+// backfills nor due times.
 func TestPoisonedBackfill(t *testing.T) {
 	t.Parallel()
 	w, b, s, hour := backfillWorld(t)
@@ -361,8 +366,7 @@ func TestPoisonedBackfill(t *testing.T) {
 	}
 }
 
-// TestSlowBackfill takes too long, again and again. It is set aside, for longer each time, keeps no other waiting, and
-// nothing that is due, and goes on when it can.
+// TestSlowBackfill has a backfill that takes too long each time: it rests for ever longer, and delays nothing else.
 func TestSlowBackfill(t *testing.T) {
 	t.Parallel()
 	w, b, s, hour := backfillWorld(t)
@@ -392,7 +396,7 @@ func TestSlowBackfill(t *testing.T) {
 	w.backfills(b, partTimeout, func() bool { return len(w.backfilled(slow)) == 3 })
 }
 
-// backfills lets a beat work until something is so, with so much time for each step of a backfill.
+// backfills runs a beat until done returns true, with a time limit for each statement of a backfill.
 func (w *world) backfills(b *Beat, within time.Duration, done func() bool) {
 	w.Helper()
 	b.backfills.within = within
@@ -405,7 +409,7 @@ func (w *world) backfills(b *Beat, within time.Duration, done func() bool) {
 	w.Fatal("the backfills do not go on")
 }
 
-// TestBackfillAmongManyRuns looks at few blocks, however many runs somebody has made of the schedule by hand.
+// TestBackfillAmongManyRuns checks that a backfill reads few blocks, however many manual runs its schedule has.
 func TestBackfillAmongManyRuns(t *testing.T) {
 	t.Parallel()
 	w, b, s, hour := backfillWorld(t)
@@ -450,8 +454,8 @@ func TestBackfillAmongManyRuns(t *testing.T) {
 	}
 }
 
-// TestBackfillsOfStreamsThatRest looks for open backfills that have made all of their runs but one for a stream, where
-// no run ever counts as finished, and whose schedules are paused. The look reads few of those runs.
+// TestBackfillsOfStreamsThatRest has open backfills that have made all but one of their runs for a stream, where no run
+// ever finishes, and whose schedules are paused. A look for open backfills reads few of these runs.
 func TestBackfillsOfStreamsThatRest(t *testing.T) {
 	t.Parallel()
 	w, b, _, hour := backfillWorld(t)
@@ -476,7 +480,7 @@ func TestBackfillsOfStreamsThatRest(t *testing.T) {
 	}
 }
 
-// TestCancelledBackfill makes no further run.
+// TestCancelledBackfill checks that a cancelled backfill makes no further run.
 func TestCancelledBackfill(t *testing.T) {
 	t.Parallel()
 	w, b, s, hour := backfillWorld(t)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestFiringWaitsForSinks asks how many due times may fire while sinks are behind.
+// TestFiringWaitsForSinks checks how many due times may fire while sinks are behind.
 func TestFiringWaitsForSinks(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -43,7 +43,7 @@ func TestFiringWaitsForSinks(t *testing.T) {
 	}
 }
 
-// TestFiresWhenASinkHasTakenWhatWasFired has a sink be behind, then take what it has, and then be away.
+// TestFiresWhenASinkHasTakenWhatWasFired has a sink that is first behind, then takes its runs, and then is away.
 func TestFiresWhenASinkHasTakenWhatWasFired(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

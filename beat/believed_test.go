@@ -9,8 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestClockAheadEndsNothing has the clock of Postgres ten days ahead while a run is unfinished, a schedule is to be
-// deleted in a week, and another is due once that is not to be late: none of it ends by that clock.
+// TestClockAheadEndsNothing sets PostgreSQL's clock ten days ahead while a run is unfinished, a schedule is to be
+// deleted in a week, and another one is due once and must not be late. The wrong clock ends none of them.
 func TestClockAheadEndsNothing(t *testing.T) {
 	t.Parallel()
 	w := newRunningWorld(t)

@@ -2,8 +2,8 @@ package beat
 
 import "testing"
 
-// TestFiresWhileNobodyCanBeNotified has every notification refused, as it is while somebody in the same cluster listens
-// and does not read: the queue of notifications is full. What is due fires without the bell.
+// TestFiresWhileNobodyCanBeNotified makes PostgreSQL refuse every notification, as it does while a listener that does
+// not read has filled the queue of notifications. Due times fire without the bell.
 func TestFiresWhileNobodyCanBeNotified(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -54,8 +54,8 @@ func tokyoClosed(tb testing.TB, more ...string) *calendar.Set {
 	return set
 }
 
-// TestChangeOfManyInSlices changes a calendar that 100,000 schedules use: each slice moves few of them, what comes due
-// before its turn goes by the calendar as it is, and at the end all do.
+// TestChangeOfManyInSlices changes a calendar that 100,000 schedules use. Each slice moves few of them, a schedule that
+// comes due before its turn goes by the new calendar, and in the end all do.
 func TestChangeOfManyInSlices(t *testing.T) {
 	t.Parallel()
 	const n = 100_000
@@ -86,8 +86,9 @@ func TestChangeOfManyInSlices(t *testing.T) {
 	}
 }
 
-// TestDearSchedulesInSlices changes a calendar by which schedules are never due, each by a trigger of its own: a slice
-// spends no more on them than on others, and reads that find such schedules become smaller.
+// TestDearSchedulesInSlices changes a calendar by which schedules with distinct triggers are never due, which is
+// expensive to find out. A slice spends no more time on them than on others, and syncs that read such schedules become
+// smaller.
 func TestDearSchedulesInSlices(t *testing.T) {
 	t.Parallel()
 	m := memory.New(time.Minute)
@@ -123,8 +124,8 @@ func TestDearSchedulesInSlices(t *testing.T) {
 	}
 }
 
-// TestCalendarsCostARecordNothing holds the heap of schedules that go by calendars against that of others. The calendar
-// itself is there once.
+// TestCalendarsCostARecordNothing compares the memory of schedules that go by a calendar with that of others. The
+// calendar itself is kept once.
 func TestCalendarsCostARecordNothing(t *testing.T) {
 	const n = 100_000
 	closed := tokyoClosed(t)
@@ -143,8 +144,8 @@ func TestCalendarsCostARecordNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkCalendarChange moves 100,000 schedules by a change of their calendar: how long that takes, and the longest
-// slice, for which what is due waits.
+// BenchmarkCalendarChange measures how long a change of a calendar takes to move 100,000 schedules, and its longest
+// slice, which delays due times.
 func BenchmarkCalendarChange(b *testing.B) {
 	for _, on := range []string{calendar.Skip, calendar.NextAllowed} {
 		b.Run(on, func(b *testing.B) {

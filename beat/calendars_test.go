@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
-// calendar makes a calendar what is given.
+// calendar creates or replaces a calendar.
 func (w *world) calendar(name string, items ...calendar.Item) {
 	w.Helper()
 	if _, _, err := w.store.PutCalendar(w.Context(), domain.Calendar{Name: name, Days: append([]calendar.Item{}, items...)}, 0); err != nil {
@@ -33,7 +33,7 @@ func excluded(s domain.Schedule, from, to int, why string) string {
 		at{s}.due(to).UTC().Format(time.RFC3339Nano), why)
 }
 
-// TestExcludedIsRecorded keeps a schedule from firing for two minutes, and records that.
+// TestExcludedIsRecorded excludes a schedule for two minutes, and checks that this is recorded.
 func TestExcludedIsRecorded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -50,7 +50,7 @@ func TestExcludedIsRecorded(t *testing.T) {
 	if got := b.Stats(); got.Missed != 0 || got.Fired != 2 {
 		t.Errorf("%d are counted as missed and %d as fired, want none of the excluded ones", got.Missed, got.Fired)
 	}
-	// What nobody settled in time is one range, between what fires.
+	// Excluded due times that are settled late are recorded as one range, between those that fire.
 	w.calendar("closed", window(s, 5, 8))
 	w.step(b, at{s}.due(4).Add(2*time.Second))
 	w.step(b, at{s}.due(8))
@@ -60,8 +60,8 @@ func TestExcludedIsRecorded(t *testing.T) {
 	}
 }
 
-// TestCalendarMovesDueTimes changes a calendar while beats run that hear of it, that have not heard of it when
-// something is due, and that begin after it.
+// TestCalendarMovesDueTimes changes a calendar under a beat that hears of it, one that has not heard of it when a due
+// time comes, and one that starts afterwards.
 func TestCalendarMovesDueTimes(t *testing.T) {
 	t.Parallel()
 	for _, hears := range []string{"polls", "not yet", "begins"} {
@@ -103,7 +103,7 @@ func TestCalendarMovesDueTimes(t *testing.T) {
 	}
 }
 
-// TestCalendarOfANewSchedule has a schedule name a calendar that the beat has never heard of.
+// TestCalendarOfANewSchedule creates a schedule with a calendar that the beat does not know.
 func TestCalendarOfANewSchedule(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -120,8 +120,8 @@ func TestCalendarOfANewSchedule(t *testing.T) {
 	}
 }
 
-// TestCalendarIsOver comes to the end of the days on which a schedule may fire: it is not completed, and fires when the
-// calendar gets more days.
+// TestCalendarIsOver lets the days on which a schedule may fire run out: the schedule is not completed, and fires when
+// the calendar gets more days.
 func TestCalendarIsOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -143,7 +143,7 @@ func TestCalendarIsOver(t *testing.T) {
 	}
 }
 
-// TestCalendarKeepsTheCount has runs that are excluded not count for max_runs.
+// TestCalendarKeepsTheCount checks that excluded due times do not count for max_runs.
 func TestCalendarKeepsTheCount(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -159,7 +159,7 @@ func TestCalendarKeepsTheCount(t *testing.T) {
 	}
 }
 
-// TestHearsOfCalendars tells a beat by its feed that a calendar has changed: it need not poll.
+// TestHearsOfCalendars checks that a beat hears of a changed calendar by its feed, without a poll.
 func TestHearsOfCalendars(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -244,8 +244,8 @@ from tactus.schedules, generate_series(1, 199) n`)
 	}
 }
 
-// TestRefusedCalendarMakesSchedulesInvalid has a calendar that cannot be read, and one that is more than there is room
-// for: schedules that go by it are invalid, by a reason that tells the mend, and fire nothing on closed days. Others go
+// TestRefusedCalendarMakesSchedulesInvalid has a calendar that cannot be read, and one that exceeds the room for all
+// calendars. Schedules that use them become invalid, with a reason that says how to mend it, and do not fire. Others go
 // on.
 func TestRefusedCalendarMakesSchedulesInvalid(t *testing.T) {
 	t.Parallel()
@@ -269,7 +269,7 @@ func TestRefusedCalendarMakesSchedulesInvalid(t *testing.T) {
 		if loaded {
 			b = w.beat("a")
 		} else {
-			b.calendars.wanted = true // as their events would have it
+			b.calendars.wanted = true // as after events of them
 		}
 		for n := 1; n <= 3; n++ {
 			w.step(b, at{sound}.due(n))
@@ -289,8 +289,8 @@ func TestRefusedCalendarMakesSchedulesInvalid(t *testing.T) {
 	}
 }
 
-// TestCalendarNamedByAnEdit has a schedule that has fired name a calendar that is older, and would have moved the run
-// to an instant that has passed since: what is settled stays so.
+// TestCalendarNamedByAnEdit edits a schedule that has fired to name an older calendar, which would have moved the due
+// time to an instant that has passed since. The settled due time stays settled.
 func TestCalendarNamedByAnEdit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -309,8 +309,8 @@ func TestCalendarNamedByAnEdit(t *testing.T) {
 	}
 }
 
-// TestCalendarThatNobodyUsedMeanwhile changes a calendar while no schedule in memory uses it: the next one that does
-// goes by the calendar as it is.
+// TestCalendarThatNobodyUsedMeanwhile changes a calendar while no schedule in memory uses it. The next schedule that
+// uses it goes by the new version.
 func TestCalendarThatNobodyUsedMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -338,8 +338,8 @@ func TestCalendarThatNobodyUsedMeanwhile(t *testing.T) {
 	}
 }
 
-// TestLoadReadsCalendarsOneByOne loads schedules of many calendars: what has none fires in the first step, each step
-// reads one calendar, and the watermark stays until all are known.
+// TestLoadReadsCalendarsOneByOne loads schedules with many calendars. A schedule without any fires in the first step,
+// each step reads one calendar, and the watermark stays until all are known.
 func TestLoadReadsCalendarsOneByOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -406,8 +406,8 @@ func TestLoadReadsCalendarsOneByOne(t *testing.T) {
 	}
 }
 
-// TestCalendarThatIsGone deletes a calendar by hand under a schedule: that one is invalid, with the reason, all others
-// fire, and the watermark moves on.
+// TestCalendarThatIsGone deletes by hand a calendar that a schedule uses. This schedule becomes invalid, with the
+// reason, all others fire, and the watermark moves on.
 func TestCalendarThatIsGone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -431,9 +431,9 @@ func TestCalendarThatIsGone(t *testing.T) {
 	}
 }
 
-// TestCalendarThatGoesUnderABeat deletes a calendar by hand while a beat runs, which no event tells: with the next poll
-// the schedules that use it are invalid, with the reason, before one of them is due; all others go on. When it is put
-// again, and they are, they fire again.
+// TestCalendarThatGoesUnderABeat deletes a calendar by hand, without an event, while a beat runs. After the next poll,
+// before any of them is due, the schedules that use it are invalid, with the reason; all others go on. When the
+// calendar and the schedules are put again, they fire again.
 func TestCalendarThatGoesUnderABeat(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{`delete from tactus.calendars where name = 'gone'`, `update tactus.calendars set deleted_at = now() where name = 'gone'`} {

@@ -10,7 +10,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// changes are what a user may do to a schedule before it is due, and what is due then instead.
+// changes are changes of a schedule by a user before a due time, each with its effect on the due time.
 var changes = map[string]func(w *world, id domain.ID){
 	"disable": func(w *world, id domain.ID) {
 		if _, err := w.store.SetEnabled(w.Context(), id, 0, false); err != nil {
@@ -25,8 +25,8 @@ var changes = map[string]func(w *world, id domain.ID){
 	"edit": func(w *world, id domain.ID) { w.merge(id, `{"interval_anchor": "2026-01-01T00:00:20Z"}`) },
 }
 
-// TestRestartBringsNothingBack changes a schedule, and ends the beat with and without having heard of it, cleanly and
-// not.
+// TestRestartBringsNothingBack changes a schedule, and ends the beat before or after it has heard of the change, by a
+// clean stop or a crash.
 func TestRestartBringsNothingBack(t *testing.T) {
 	t.Parallel()
 	for _, end := range []string{"stop", "crash"} {
@@ -61,7 +61,7 @@ func TestRestartBringsNothingBack(t *testing.T) {
 	}
 }
 
-// TestEnableDoesNotCatchUp enables a schedule after some due times, and restarts at once.
+// TestEnableDoesNotCatchUp enables a schedule after some due times have passed, and restarts the beat at once.
 func TestEnableDoesNotCatchUp(t *testing.T) {
 	t.Parallel()
 	for _, end := range []string{"", "stop", "crash"} {
@@ -91,7 +91,8 @@ func TestEnableDoesNotCatchUp(t *testing.T) {
 	}
 }
 
-// TestLateCommitIsNotLost has a schedule's transaction stay open over its first due times. They are late, but theirs.
+// TestLateCommitIsNotLost keeps the transaction that creates a schedule open past its first due times. They fire late,
+// but are not lost.
 func TestLateCommitIsNotLost(t *testing.T) {
 	t.Parallel()
 	for _, end := range []string{"", "stop", "crash"} {

@@ -16,7 +16,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestClock carries Postgres' time on, through anchors that are late, early and hours off.
+// TestClock extrapolates PostgreSQL's time, through anchors that are late, early and hours off.
 func TestClock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -78,13 +78,13 @@ func newRunningWorld(t *testing.T) *world {
 	return w
 }
 
-// shift has the clock step.
+// shift makes the clock step.
 func (w *world) shift(by string) {
 	w.Helper()
 	w.execute(`update own.clock set shift = $1::text::interval`, by)
 }
 
-// running is a beat that runs until the test ends.
+// running starts a beat that runs until the test ends.
 func (w *world) running(name string) *Beat {
 	w.Helper()
 	b, err := New(w.pool, nil, Config{Name: name, Log: slog.New(slog.NewTextHandler(w.Output(), nil))})
@@ -103,8 +103,8 @@ func (w *world) running(name string) *Beat {
 	return b
 }
 
-// TestPostgresClockSteps lets two beats run while the clock of Postgres goes forward by five minutes, and back again.
-// What is made afterwards fires when it is due by that clock: soon when it is due soon, and not before.
+// TestPostgresClockSteps runs two beats while PostgreSQL's clock goes forward by five minutes, and back again.
+// Schedules that are created afterwards fire when they are due by that clock, without delay and not early.
 func TestPostgresClockSteps(t *testing.T) {
 	t.Parallel()
 	w := newRunningWorld(t)
@@ -142,8 +142,8 @@ func TestPostgresClockSteps(t *testing.T) {
 	}
 }
 
-// TestAcceptedAtTheEdgeFires makes schedules that are due once, in the milliseconds in which they are made, while the
-// clock of Postgres steps back and forth: whatever is accepted has a run or a reason.
+// TestAcceptedAtTheEdgeFires creates schedules that are due once, within milliseconds of their creation, while
+// PostgreSQL's clock steps back and forth. Each accepted schedule has a run or a reason.
 func TestAcceptedAtTheEdgeFires(t *testing.T) {
 	t.Parallel()
 	w := newRunningWorld(t)
@@ -176,8 +176,8 @@ func TestAcceptedAtTheEdgeFires(t *testing.T) {
 	})
 }
 
-// TestPostgresClockWentBackSince has a beat decide by a clock that has gone back since it was asked: nothing fires
-// early, and nothing is missed that is not late.
+// TestPostgresClockWentBackSince makes a beat decide by a clock that has gone back since the beat read it. Nothing
+// fires early, and nothing is recorded as missed that is not late.
 func TestPostgresClockWentBackSince(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -198,8 +198,8 @@ func TestPostgresClockWentBackSince(t *testing.T) {
 	}
 }
 
-// TestPostgresClockGoesBackMeanwhile has the clock go back by an hour whenever it is read: what fires, fires by the
-// reading by which it was judged.
+// TestPostgresClockGoesBackMeanwhile sets the clock back by an hour whenever it is read: a statement fires by the same
+// reading by which it judges.
 func TestPostgresClockGoesBackMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -221,8 +221,8 @@ func TestPostgresClockGoesBackMeanwhile(t *testing.T) {
 	}
 }
 
-// fires makes a schedule, and waits for some runs of it. A beat that went by the clock as it was would take longer than
-// the test is patient.
+// fires creates a schedule, and waits for some of its runs. A beat that still went by the old clock would exceed the
+// test's patience.
 func (w *world) fires(name string) domain.Schedule {
 	w.Helper()
 	s := w.create(fmt.Sprintf(`{"name": %q, "interval_seconds": 1, "task_name": "app.task"}`, name))

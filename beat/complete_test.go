@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// TestRowsThatCannotEnd has schedules whose end PostgreSQL refuses to write: the ends of all others are written.
+// TestRowsThatCannotEnd has schedules whose completion or deletion PostgreSQL refuses. All others are completed and
+// deleted.
 func TestRowsThatCannotEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -9,7 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// virtual runs a beat in a bubble where time passes as soon as everybody waits, and Postgres' clock with it.
+// virtual runs a beat in a synctest bubble, where time passes as soon as all goroutines wait, and PostgreSQL's clock
+// with it.
 func virtual(t *testing.T, while func(w *world, b *Beat, feed *channelFeed)) {
 	t.Helper()
 	outer := newWorld(t)
@@ -43,8 +44,8 @@ func virtual(t *testing.T, while func(w *world, b *Beat, feed *channelFeed)) {
 	})
 }
 
-// TestSyncIsDebouncedWithoutLoss tells of a hundred schedules, one a millisecond: the first is read at once, those
-// that follow in one query per 10 ms, and the last one too.
+// TestSyncIsDebouncedWithoutLoss sends events of a hundred schedules, one per millisecond. The first one is read at
+// once, the following ones by one query per 10 ms, the last one included.
 func TestSyncIsDebouncedWithoutLoss(t *testing.T) {
 	virtual(t, func(w *world, b *Beat, feed *channelFeed) {
 		before := b.Stats().Syncs
@@ -67,8 +68,8 @@ func TestSyncIsDebouncedWithoutLoss(t *testing.T) {
 	})
 }
 
-// TestResyncIsDebouncedWithoutLoss asks for a resync many times: the first comes at once, then one in each interval,
-// and one follows what was asked for last.
+// TestResyncIsDebouncedWithoutLoss asks for a resync many times. The first resync begins at once, then there is one in
+// each interval, and one begins after the last request.
 func TestResyncIsDebouncedWithoutLoss(t *testing.T) {
 	virtual(t, func(w *world, b *Beat, feed *channelFeed) {
 		before := b.Stats().Resyncs

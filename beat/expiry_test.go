@@ -7,8 +7,9 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestExpiryCountsFromHandingOver fires due times late in every way that there is. Each run lives as long as it would
-// have on time, and its event, from which its message expires, occurs when the row says that it was handed over.
+// TestExpiryCountsFromHandingOver fires due times late in every possible way. Each run lives as long as it would have
+// if it had fired on time, and its event, from which the expiry of the message counts, occurs at the fired_at of the
+// row.
 func TestExpiryCountsFromHandingOver(t *testing.T) {
 	t.Parallel()
 	const members = `, "expires_seconds": 5`
@@ -53,7 +54,8 @@ func TestExpiryCountsFromHandingOver(t *testing.T) {
 	}
 }
 
-// TestWaitingDoesNotExpire holds that a run which waits for another one has no expiry: that begins when it is let go.
+// TestWaitingDoesNotExpire checks that a run that waits for another one has no expiry, and gets one when it is
+// released.
 func TestWaitingDoesNotExpire(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TestExtremeTimes has somebody write times into the row of a schedule, by hand, that Go and JSON do not have: no
-// constraint refuses them. A beat that reads all anew, and is late, and one that hears of the change, fire all others,
-// and nothing of that one. When the row is put right, it fires again.
+// TestExtremeTimes writes times into the row of a schedule that no constraint refuses, but that Go and JSON cannot
+// express. A beat that loads all schedules late, and one that hears of the change, fire all other schedules, and not
+// this one. When the row is corrected, it fires again.
 func TestExtremeTimes(t *testing.T) {
 	t.Parallel()
 	for _, column := range []string{"effective_from", "anchor", "trigger_set_at", "created_at", "updated_at"} {

@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestLostAnswer fires through a network that takes the statement to Postgres and loses the answer, and through one
-// that loses the statement.
+// TestLostAnswer fires through a network that delivers the statement to PostgreSQL and loses the answer, and through
+// one that loses the statement.
 func TestLostAnswer(t *testing.T) {
 	t.Parallel()
 	for lost, direction := range map[string]testenv.Direction{"answer": testenv.ToClient, "statement": testenv.ToServer} {
@@ -51,8 +51,8 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// unanswered does something through a network that loses statements or their answers, and gives it up when what was
-// sent is committed, or after a while when nothing of it arrives.
+// unanswered calls do through a network that loses statements or their answers. It cancels do when the statement was
+// committed, or after a while if the statement does not arrive.
 func (w *world) unanswered(arrives bool, do func(context.Context) error, committed func() error) error {
 	w.Helper()
 	ctx, giveUp := context.WithCancel(w.Context())
@@ -69,7 +69,7 @@ func (w *world) unanswered(arrives bool, do func(context.Context) error, committ
 	return <-ended
 }
 
-// fireUnanswered fires as fire does, but for the look at locks, whose answer would be the one that is lost.
+// fireUnanswered is fire without the look for locks, whose answer would be lost instead.
 func (b *Beat) fireUnanswered(ctx context.Context, now memory.Micros) error {
 	due, err := b.collect(ctx, now)
 	if err != nil {
@@ -81,8 +81,8 @@ func (b *Beat) fireUnanswered(ctx context.Context, now memory.Micros) error {
 	return err
 }
 
-// TestLostAnswerOfMissed loses the answer to a statement that recorded a range of missed due times. The beat comes to
-// it again when more have been missed: each has a run or a reason, and none has both.
+// TestLostAnswerOfMissed loses the answer to a statement that recorded a range of missed due times. When the beat
+// decides again, more due times have been missed. Each has a run or a reason in the end, and none has both.
 func TestLostAnswerOfMissed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -110,7 +110,7 @@ func TestLostAnswerOfMissed(t *testing.T) {
 	}
 }
 
-// TestPoisonIsSetAside has a row among others whose event cannot be made.
+// TestPoisonIsSetAside has one due time among others whose event cannot be made.
 func TestPoisonIsSetAside(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

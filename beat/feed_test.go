@@ -45,7 +45,7 @@ func (f *channelFeed) Subscribe(ctx context.Context, _ string, lost func(string)
 	return f.messages, nil
 }
 
-// foreignFeed is one that will not be subscribed to for some time.
+// foreignFeed is a feed that refuses subscriptions for some time.
 type foreignFeed struct {
 	*channelFeed
 	until time.Time
@@ -58,8 +58,8 @@ func (f *foreignFeed) Subscribe(ctx context.Context, mark string, lost func(stri
 	return f.channelFeed.Subscribe(ctx, mark, lost)
 }
 
-// TestSilentFeedIsToldInGrowingPauses has a feed refuse for an hour: it is told a few times each minute at first,
-// then once.
+// TestSilentFeedIsToldInGrowingPauses has a feed that refuses for an hour. This is logged a few times in the first
+// minute, and then once a minute.
 func TestSilentFeedIsToldInGrowingPauses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestSilentFeedIsToldInGrowingPauses(t *testing.T) {
 	})
 }
 
-// told is the message of a schedule's event.
+// told returns the message of a schedule's event.
 func (w *world) told(id domain.ID, version int64, epoch string) *message.Message {
 	w.Helper()
 	m, err := cloudevents.Schedule(outbox.Row{Aggregate: id, Version: version, Type: domain.ScheduleUpdated, Data: []byte(`{}`)}, epoch)
@@ -97,7 +97,7 @@ func acknowledged(m *message.Message) bool {
 	}
 }
 
-// TestAcknowledgesWhatMemoryHas tells a beat of a new schedule, between two polls.
+// TestAcknowledgesWhatMemoryHas sends a beat the event of a new schedule between two polls.
 func TestAcknowledgesWhatMemoryHas(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -121,8 +121,8 @@ func TestAcknowledgesWhatMemoryHas(t *testing.T) {
 	}
 }
 
-// TestResyncsWhenEventsAreMissing holds which things heard are taken as a sign, and that a resync finds what was
-// missed, without a poll.
+// TestResyncsWhenEventsAreMissing checks which notices make a beat resync, and that the resync finds the missed change
+// without a poll.
 func TestResyncsWhenEventsAreMissing(t *testing.T) {
 	t.Parallel()
 	epoch, err := cloudevents.EpochStarted("f", time.Now())

@@ -10,9 +10,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// BenchmarkFire settles as many schedules as there are, all due in the second before the benchmark began, by one
-// statement at a time and by several. PostgreSQL fires nothing before its time, so each round fires the same due times
-// again, in emptied tables.
+// BenchmarkFire fires all schedules, which were due in the second before the benchmark began, by one statement at a
+// time and by several. Nothing fires before it is due, so each round fires the same due times again, after the tables
+// were emptied.
 func BenchmarkFire(bench *testing.B) {
 	for _, statements := range []int{1, 2, 4} {
 		bench.Run(fmt.Sprint("statements=", statements), func(bench *testing.B) { benchmarkFire(bench, statements) })

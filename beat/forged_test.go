@@ -13,9 +13,9 @@ import (
 	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
-// TestForgedEventsFireNothing has somebody who may write to the stream of events say that a disabled, a deleted and
-// an unknown schedule are enabled, and due each second, of whatever version and epoch. A beat looks each up, fires
-// what the table says, and goes on with the others.
+// TestForgedEventsFireNothing writes forged events to the stream, which say, with various versions and epochs, that a
+// disabled, a deleted and an unknown schedule are enabled and due each second. A beat looks each schedule up, fires
+// only what the table says, and goes on with the others.
 func TestForgedEventsFireNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
-// goneBack are the ways in which a beat hears that Postgres may have gone back.
+// goneBack are the ways in which a beat notices that PostgreSQL may have gone back.
 var goneBack = map[string]func(w *world, b *Beat){
 	"another life of the database":  func(_ *world, b *Beat) { b.polls.server = "another" },
 	"the lease is an older one":     olderLease,
@@ -29,7 +29,7 @@ var goneBack = map[string]func(w *world, b *Beat){
 	},
 }
 
-// olderLease has the beat remember a lease that a later transaction wrote, whose number has been used again since.
+// olderLease makes the beat remember a lease from a later transaction, whose number was used again since.
 func olderLease(w *world, b *Beat) {
 	w.Helper()
 	written := w.count(`select xmin::text::bigint from tactus.leases where name = 'beat'`)
@@ -38,8 +38,8 @@ func olderLease(w *world, b *Beat) {
 	}
 }
 
-// TestPutBackBehindAStandby has the lease go back to an earlier holder's, which a standby finds first. Neither holder
-// goes on in an epoch that the other has had, and what the one before wrote stays until memory is made anew.
+// TestPutBackBehindAStandby puts the lease back to an earlier holder, which a standby notices first. Neither holder
+// continues in a term that the other has had, and the watermark and snapshot in the row stay until memory was rebuilt.
 func TestPutBackBehindAStandby(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -61,9 +61,9 @@ func TestPutBackBehindAStandby(t *testing.T) {
 	}
 }
 
-// TestAnotherLife has Postgres go back to before two edits and a run of each of three schedules, where one of them is
-// edited in another way then: the version is the one that memory has, and the content is not. What ran does not run
-// again.
+// TestAnotherLife puts PostgreSQL back to before two edits and a run of each of three schedules. One of them is then
+// edited differently, so that its version equals the one in memory, and its content does not. Due times that ran do not
+// run again.
 func TestAnotherLife(t *testing.T) {
 	t.Parallel()
 	for name, tell := range goneBack {

@@ -10,7 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestWhatSQLCouldNotCheckIsShownInvalid puts what only the engine knows to be wrong, before and after the beat loads.
+// TestWhatSQLCouldNotCheckIsShownInvalid puts schedules by SQL whose faults only the cron engine finds, before and
+// after the beat loads.
 func TestWhatSQLCouldNotCheckIsShownInvalid(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -56,7 +57,8 @@ func TestWhatSQLCouldNotCheckIsShownInvalid(t *testing.T) {
 	}
 }
 
-// TestSpoiledPolicyIsShownInvalid spoils what only the beat reads of one of two schedules: the other one goes on.
+// TestSpoiledPolicyIsShownInvalid spoils the policy of one of two schedules, which only the beat reads. The other
+// schedule goes on.
 func TestSpoiledPolicyIsShownInvalid(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -76,8 +78,8 @@ func TestSpoiledPolicyIsShownInvalid(t *testing.T) {
 	}
 }
 
-// TestSpoiledDefinitionIsShownInvalid spoils, besides what a beat reads, the definition itself. The reason is recorded
-// all the same, and the other schedule goes on.
+// TestSpoiledDefinitionIsShownInvalid also spoils the definition itself. The reason is recorded all the same, and the
+// other schedule goes on.
 func TestSpoiledDefinitionIsShownInvalid(t *testing.T) {
 	t.Parallel()
 	for _, spoiled := range []string{`[]`, `7`, `null`, `"x"`, `{"name":7,"kwargs":[]}`} {
@@ -107,7 +109,7 @@ func TestSpoiledDefinitionIsShownInvalid(t *testing.T) {
 	}
 }
 
-// TestLoadsBesideASpoiledPolicy starts beside a schedule whose policy somebody has spoiled after it fired.
+// TestLoadsBesideASpoiledPolicy starts a beat when the policy of a schedule that has fired is spoiled.
 func TestLoadsBesideASpoiledPolicy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -129,7 +131,7 @@ func TestLoadsBesideASpoiledPolicy(t *testing.T) {
 	}
 }
 
-// TestThousandsOfInvalidSchedulesDelayNobody finds more schedules invalid than one step records.
+// TestThousandsOfInvalidSchedulesDelayNobody has more invalid schedules than one step records.
 func TestThousandsOfInvalidSchedulesDelayNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -149,8 +151,8 @@ func TestThousandsOfInvalidSchedulesDelayNobody(t *testing.T) {
 
 const countInvalid = `select count(*) from tactus.schedules where invalid_reason is not null`
 
-// recordsInvalid steps a beat until it has recorded so many schedules as invalid. One that takes a slow machine too
-// long is put off, as if somebody had locked it.
+// recordsInvalid steps a beat until it has recorded the wanted number of schedules as invalid. On a slow machine, one
+// that takes too long is put off, as if its row were locked.
 func (w *world) recordsInvalid(b *Beat, want int) {
 	w.Helper()
 	testenv.Eventually(w, "invalid schedules are recorded", func() error {

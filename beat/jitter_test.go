@@ -9,8 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestJitterEditKeepsTheDueTime edits jitter between a due time and its firing: it fires when the new jitter says so,
-// once.
+// TestJitterEditKeepsTheDueTime edits the jitter between a due time and its firing. The due time fires once, by the new
+// jitter.
 func TestJitterEditKeepsTheDueTime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -29,8 +29,8 @@ func TestJitterEditKeepsTheDueTime(t *testing.T) {
 	}
 }
 
-// TestJitterEditAcrossARestart edits jitter while due times wait for theirs and no beat is there, or one has not read
-// of it yet: each fires once.
+// TestJitterEditAcrossARestart edits the jitter while due times are delayed by it, and no beat runs or the beat has not
+// read the edit yet. Each due time fires once.
 func TestJitterEditAcrossARestart(t *testing.T) {
 	t.Parallel()
 	for _, end := range []string{"stop", "crash"} {

@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/beat/memory"
 )
 
-// TestTakeoverInTime has two beats do what they do exactly when they want to, and ends the leader at some instant:
-// the standby leads a second after the lease has run out, at the latest; and a second after a clean stop.
+// TestTakeoverInTime steps two beats exactly when they want to, and ends the leader at some instant. The standby leads
+// at most a second after the lease has run out, and at most a second after a clean stop.
 func TestTakeoverInTime(t *testing.T) {
 	t.Parallel()
 	for how, most := range map[string]time.Duration{"crash": leaseTime + time.Second, "stop": time.Second} {
@@ -43,7 +43,7 @@ func TestTakeoverInTime(t *testing.T) {
 	}
 }
 
-// livesUntil has beats step whenever they want to, until and with an instant.
+// livesUntil steps beats whenever they want to, up to and including an instant.
 func (w *world) livesUntil(end time.Time, wakes map[*Beat]memory.Micros) {
 	w.Helper()
 	for {
@@ -67,8 +67,8 @@ func (w *world) livesUntil(end time.Time, wakes map[*Beat]memory.Micros) {
 	}
 }
 
-// TestPostgresClockGoesBack steps the clock that everybody goes by back by an hour: nothing fires twice, and what is
-// made in the hour that comes again fires in it or, when the beat goes on, after it.
+// TestPostgresClockGoesBack steps PostgreSQL's clock back by an hour. Nothing fires twice, and schedules that are
+// created in the repeated hour fire in it, or after it.
 func TestPostgresClockGoesBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

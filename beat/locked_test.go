@@ -9,8 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestLockedRow has somebody lock the count of one schedule, or the unique key of its next run. The others fire, and
-// that one when it is free, as its misfire policy says: no due time of it is settled before, and the watermark waits.
+// TestLockedRow locks the count of one schedule, or the unique key of its next run. The others fire. This schedule
+// fires by its misfire policy when the lock is gone: none of its due times is settled before, and the watermark waits.
 func TestLockedRow(t *testing.T) {
 	t.Parallel()
 	for what, lock := range map[string]string{
@@ -78,7 +78,7 @@ func lockedRow(t *testing.T, lock, policy string) {
 	}
 }
 
-// TestManyLockedCountsDelayNobody has somebody lock the counts of more schedules than one firing would wait for.
+// TestManyLockedCountsDelayNobody locks the counts of more schedules than one firing would wait for.
 func TestManyLockedCountsDelayNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -115,8 +115,9 @@ func TestManyLockedCountsDelayNobody(t *testing.T) {
 	}
 }
 
-// TestLockedTableOfCounts has somebody lock the whole table of the counts, as rebuilding its index does, or wait for
-// such a lock. Schedules that count nothing fire, what counts fires when the table is free, and that is told.
+// TestLockedTableOfCounts has a session that locks the whole table of the counts, as rebuilding an index does, or that
+// waits for such a lock. Schedules that do not count their runs fire, the others fire when the table is free, and this
+// is logged.
 func TestLockedTableOfCounts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -163,9 +164,9 @@ func TestLockedTableOfCounts(t *testing.T) {
 	}
 }
 
-// TestCountsThatNobodyCanRead has somebody lock the table of the counts so that not even readers get through, as VACUUM
-// FULL does. What is changed or created meanwhile is read and fires soon, also by a beat that starts then; only what
-// counts its runs waits. When the table is free, nothing has fired that had used up its runs.
+// TestCountsThatNobodyCanRead locks the table of the counts even against readers, as VACUUM FULL does. Schedules that
+// are changed or created meanwhile are read and fire soon, even by a beat that starts then; only schedules that count
+// their runs wait. No schedule that had used up its runs fires.
 func TestCountsThatNobodyCanRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -11,9 +11,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestLockedCalendars has somebody lock the whole table of the calendars. What uses none fires in its time, what is
-// made and changed meanwhile too, in a beat that runs and in one that begins. What uses one fires when the table is
-// free.
+// TestLockedCalendars locks the whole table of the calendars. Schedules without calendars fire in time, also those that
+// are created or changed meanwhile, in a running beat and in one that starts then. Schedules with calendars fire when
+// the table is free.
 func TestLockedCalendars(t *testing.T) {
 	t.Parallel()
 	for _, begins := range []bool{false, true} {
@@ -79,7 +79,7 @@ func TestLockedCalendars(t *testing.T) {
 					return err
 				}
 				later = later.Add(time.Second)
-				if got := w.runs(bound.ID); len(got) < len(want) || !slices.Equal(got[:len(want)], want) { // more fall due
+				if got := w.runs(bound.ID); len(got) < len(want) || !slices.Equal(got[:len(want)], want) { // more come
 					return fmt.Errorf("%v", got)
 				}
 				return nil

@@ -11,9 +11,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestLockedLease has somebody lock the row of the lease for minutes, for longer than it lasts. Beside a lock that
-// firing can share, the leader goes on; else it waits. Either way both beats say so once, no schedule is taken for
-// locked, nobody takes the lease, and seconds after the lock is gone everything has fired, once.
+// TestLockedLease locks the row of the lease for minutes, for longer than a lease lasts. If firing can share the lock,
+// the leader goes on; otherwise it waits. Either way both beats log this once, no schedule is taken for locked, no beat
+// takes the lease, and seconds after the lock is gone everything has fired, once.
 func TestLockedLease(t *testing.T) {
 	t.Parallel()
 	for _, lock := range []string{"for update", "for share"} {
@@ -51,7 +51,7 @@ func TestLockedLease(t *testing.T) {
 				t.Errorf("%d schedules are taken for locked", len(leader.locks.pauses))
 			}
 			for _, log := range []*bytes.Buffer{told, toldStandby} {
-				again := strings.Count(log.String(), " since=") // lines that only say that it still is so
+				again := strings.Count(log.String(), " since=") // lines about the same lock again
 				if n := strings.Count(log.String(), "the lease cannot be renewed") - again; n != 1 {
 					t.Errorf("told %d times:\n%s", n, log)
 				}
@@ -76,7 +76,7 @@ func TestLockedLease(t *testing.T) {
 	}
 }
 
-// listenTo makes a beat, and returns it with its log.
+// listenTo makes a beat, and returns the beat and its log.
 func (w *world) listenTo(name string) (*Beat, *bytes.Buffer) {
 	w.Helper()
 	var log bytes.Buffer
@@ -91,7 +91,7 @@ func (w *world) listenTo(name string) (*Beat, *bytes.Buffer) {
 	return b, &log
 }
 
-// TestLockedLeaseIsLeft ends a beat while somebody has locked the row of the lease: it does not wait for it.
+// TestLockedLeaseIsLeft ends a beat while the row of the lease is locked: the beat does not wait for the lock.
 func TestLockedLeaseIsLeft(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

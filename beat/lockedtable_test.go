@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// bounded makes a beat whose connections wait for no lock for long, and returns what it logs.
+// bounded makes a beat whose connections do not wait long for locks, and returns the beat and its log.
 func (w *world) bounded() (*Beat, *bytes.Buffer) {
 	w.Helper()
 	with := "?"
@@ -33,7 +33,7 @@ func (w *world) bounded() (*Beat, *bytes.Buffer) {
 	return b, &log
 }
 
-// lock has somebody lock a table until the end of the test, or until it is given back.
+// lock locks a table until free is called, or the test ends.
 func (w *world) lock(table string) (free func()) {
 	w.Helper()
 	conn := testenv.Connect(w.T, w.direct)
@@ -52,8 +52,8 @@ func (w *world) lock(table string) (free func()) {
 	}
 }
 
-// TestLockedTableBesideTheWay has somebody lock a whole table that firing reads for the sake of somebody else, for
-// minutes. Everything fires in its time, with its route, and what is missed is told.
+// TestLockedTableBesideTheWay locks for minutes a whole table that firing can do without. Everything fires in time,
+// with its route, and missed due times are still told to rules.
 func TestLockedTableBesideTheWay(t *testing.T) {
 	t.Parallel()
 	for _, table := range []string{
@@ -93,8 +93,8 @@ func TestLockedTableBesideTheWay(t *testing.T) {
 	}
 }
 
-// TestLockedRoutesAndTheirCopy has somebody lock the routes and their copy at once, and change a route. Nothing fires
-// by what may have changed. What waited goes by the route as it is then.
+// TestLockedRoutesAndTheirCopy locks the routes and their copy at once, and changes a route. Nothing fires by a route
+// that may have changed, and what waited goes by the new route.
 func TestLockedRoutesAndTheirCopy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -148,8 +148,8 @@ func TestLockedRoutesAndTheirCopy(t *testing.T) {
 	}
 }
 
-// TestLockedSinksDelayNoFiring has somebody lock a table that says how far the sinks are. Handing over waits for the
-// same lock: what is due fires all the same.
+// TestLockedSinksDelayNoFiring locks a table that says how far sinks are. Handing over waits for the same lock, but due
+// times fire.
 func TestLockedSinksDelayNoFiring(t *testing.T) {
 	t.Parallel()
 	for _, table := range []string{"tactus.relay_sinks", "tactus.relay_batches"} {
@@ -182,8 +182,8 @@ func (w *world) recorded(s domain.Schedule) int {
 		pgx.QueryExecModeExec, s.ID, w.now.Add(-time.Hour), w.now)
 }
 
-// TestLockedPartitions has somebody lock a partition of the runs that nothing is recorded in. What may overlap fires in
-// its time. What may not is asked about runs of whatever month, and fires when the partition is free.
+// TestLockedPartitions locks a partition of the runs in which nothing is recorded. Schedules whose runs may overlap
+// fire in time. The others have to read runs of all months, and fire when the partition is free.
 func TestLockedPartitions(t *testing.T) {
 	t.Parallel()
 	for _, partition := range []string{"tactus.runs_default", "tactus.outbox_schedule_0", "tactus.outbox_run_5000000"} {
@@ -236,7 +236,7 @@ func TestLockedPartitions(t *testing.T) {
 				}
 				later = later.Add(time.Second)
 				for _, one := range []domain.Schedule{queued, counts} {
-					if runs := w.recorded(one); runs < 4 { // more fall due while it is looked who has locked what
+					if runs := w.recorded(one); runs < 4 { // more come due while the beat looks who holds the lock
 						return fmt.Errorf("%d runs", runs)
 					}
 				}

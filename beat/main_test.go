@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// world is a database whose clock the test sets, with the write path, and the beats on it.
+// world is a database whose clock the test sets, with a store to write to it, and the beats that run on it.
 type world struct {
 	*testing.T
 	url    string
@@ -58,7 +58,7 @@ func (w *world) setClock(now time.Time) {
 	w.now = now
 }
 
-// beat makes a beat that has loaded, and looked at the lease once.
+// beat makes a beat that has loaded and has looked at the lease once.
 func (w *world) beat(name string) *Beat {
 	w.Helper()
 	return w.beatOver(w.pool, name)
@@ -78,7 +78,7 @@ func (w *world) beatWith(pool *pgxpool.Pool, cfg Config) *Beat {
 	}
 	b.backfills.within = partTimeout // the machine is busy
 	b.clock.trusting = true
-	b.parallel = sideBySide{3, 1} // also of few due times
+	b.parallel = sideBySide{3, 1} // even with few due times
 	if err := b.start(w.Context()); err != nil {
 		w.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func (w *world) beatWith(pool *pgxpool.Pool, cfg Config) *Beat {
 	return b
 }
 
-// step sets the clock, and has a beat do what is due then, until nothing is.
+// step sets the clock, and steps a beat until nothing is to be done at that time.
 func (w *world) step(b *Beat, at time.Time) {
 	w.Helper()
 	if !at.Equal(w.now) {
@@ -119,7 +119,7 @@ func (w *world) create(definition string) domain.Schedule {
 	return s
 }
 
-// runs are the rows of a schedule, oldest first: when it was due, how it stands, and why.
+// runs returns the rows of a schedule, oldest first: due time, state and reason.
 func (w *world) runs(id domain.ID) (texts []string) {
 	w.Helper()
 	rows, err := w.pool.Query(w.Context(), `select due_at, until, status, coalesce(reason, '') from tactus.runs where schedule_id = $1 order by due_at`, id)
@@ -171,7 +171,7 @@ func (w *world) merge(id domain.ID, patch string) domain.Schedule {
 	return s
 }
 
-// backdate makes a schedule older, as if nobody had fired it since.
+// backdate makes a schedule older, as if it had not fired since.
 func (w *world) backdate(s domain.Schedule, by time.Duration) domain.Schedule {
 	w.Helper()
 	s.EffectiveFrom = s.EffectiveFrom.Add(-by)
@@ -216,7 +216,7 @@ func (w *world) createIn(tx pgx.Tx, definition string) domain.Schedule {
 	return s
 }
 
-// expect tells how the runs of a schedule differ from those wanted.
+// expect returns an error that says how the runs of a schedule differ from the wanted ones.
 func (w *world) expect(id domain.ID, want ...string) error {
 	w.Helper()
 	if diff := cmp.Diff(want, w.runs(id)); diff != "" {

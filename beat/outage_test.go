@@ -14,8 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestPostgresAway stops Postgres under a beat that leads: soon nobody knows who leads, nothing more is settled than
-// was, and the log says what is the matter a few times, not five times a second.
+// TestPostgresAway stops PostgreSQL under a leader. Soon Stats says that the leader is not known, the watermark stays,
+// and the problem is logged a few times, not five times a second.
 func TestPostgresAway(t *testing.T) {
 	t.Parallel()
 	server, url := testenv.Postgres(t, nil)
@@ -63,7 +63,7 @@ func TestPostgresAway(t *testing.T) {
 	}
 }
 
-// lines is a log.
+// lines keeps the lines of a log.
 type lines struct {
 	mu sync.Mutex
 	of bytes.Buffer

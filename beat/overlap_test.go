@@ -11,7 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// minutely is a schedule of the policy, and its first due times.
+// minutely creates a schedule with the policy, and returns its first due times.
 func (w *world) minutely(policy string, members ...string) (domain.Schedule, []time.Time) {
 	w.Helper()
 	s := w.create(minutely(fmt.Sprintf(`, "execution_policy": %q%s`, policy, strings.Join(members, ""))))
@@ -22,7 +22,7 @@ func (w *world) minutely(policy string, members ...string) (domain.Schedule, []t
 	return s, dues
 }
 
-// states are the runs of a schedule, oldest first: their status, and w when they wait.
+// states returns the states of a schedule's runs, oldest first, with w for those that wait.
 func (w *world) states(s domain.Schedule) string {
 	w.Helper()
 	var text string
@@ -46,7 +46,7 @@ func (w *world) want(s domain.Schedule, states string) {
 	}
 }
 
-// finish has the open runs of a schedule succeed.
+// finish makes the open runs of a schedule succeed.
 func (w *world) finish(s domain.Schedule) {
 	w.Helper()
 	if _, err := w.pool.Exec(w.Context(), `update tactus.runs set status = 'succeeded', finished_at = clock_timestamp()
@@ -55,7 +55,7 @@ func (w *world) finish(s domain.Schedule) {
 	}
 }
 
-// TestOverlapIsDecidedOnce repeats due times that are settled, as after a crash.
+// TestOverlapIsDecidedOnce settles due times again, as after a crash.
 func TestOverlapIsDecidedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -77,8 +77,8 @@ func TestOverlapIsDecidedOnce(t *testing.T) {
 	w.want(s, "succeeded, skipped, skipped, due")
 }
 
-// TestLostResultBlocksForAWhileOnly: after the lease, or the time limit of a run that has started, it counts as
-// finished.
+// TestLostResultBlocksForAWhileOnly checks that a silent run counts as finished after the lease, or, if it has started,
+// after its time limit.
 func TestLostResultBlocksForAWhileOnly(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -112,7 +112,7 @@ func TestLostResultBlocksForAWhileOnly(t *testing.T) {
 	}
 }
 
-// TestManualRunsKeepScheduledOnesBack, but nothing keeps them back.
+// TestManualRunsKeepScheduledOnesBack checks that manual runs block scheduled ones, and are not blocked themselves.
 func TestManualRunsKeepScheduledOnesBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

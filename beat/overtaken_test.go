@@ -8,9 +8,9 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestWhatAChangeOvertakesIsRecorded changes a schedule of which two due times have passed that nobody has settled,
-// because the only beat was stopped, dead, or ended meanwhile. Both are recorded as missed, with the reason; and so is
-// what was due between two changes.
+// TestWhatAChangeOvertakesIsRecorded changes a schedule after two due times have passed unsettled, because the only
+// beat was suspended, dead or stopped. Both are recorded as missed, with the reason, and so are due times between two
+// changes.
 func TestWhatAChangeOvertakesIsRecorded(t *testing.T) {
 	t.Parallel()
 	for _, end := range []string{"sleeps", "stop", "crash"} {

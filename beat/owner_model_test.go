@@ -9,10 +9,10 @@ import (
 	"github.com/tactus-dev/tactus/beat/memory"
 )
 
-// What beats ask of Postgres, and what it answers, one at a time: a history of beats that did so at once must be
-// explained by some order of these.
+// These are the operations of beats on PostgreSQL, and its answers. A history of concurrent operations must be
+// explained by some sequential order of them.
 type (
-	// asksLease is lookAtLease: a beat asks for the lease, with the epoch that it believes to hold.
+	// asksLease: a beat asks for the lease, with the term that it believes to hold.
 	asksLease struct {
 		holder string
 		epoch  int64
@@ -35,7 +35,7 @@ type (
 	}
 )
 
-// owned is what Postgres holds: who owns which epoch until when, and which due times have fired.
+// owned is the state of PostgreSQL: who owns which term until when, and which due times have fired.
 type owned struct {
 	holder  string
 	epoch   int64
@@ -45,8 +45,8 @@ type owned struct {
 
 const mostDueTimes = 16 * 64
 
-// ownerModel says that an epoch has one owner, who may fire until another takes the lease, which nobody does before
-// it has run out or was given up; and that a due time is recorded once, whoever fires it.
+// ownerModel says that a term has one owner, which may fire until another beat takes the lease; that no beat takes the
+// lease before it has run out or was given up; and that a due time is recorded once, whoever fires it.
 var ownerModel = porcupine.Model{
 	Init: func() any { return owned{expires: math.MinInt64} },
 	Step: func(state, input, output any) (bool, any) {

@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// owners are beats that want the same lease at the same time, and what each asked and was answered. Nobody moves the
-// clock while somebody asks, so that what is asked has one time.
+// owners are beats that contend for a lease, with the history of their operations. The clock does not move during an
+// operation, so each operation happens at one time.
 type owners struct {
 	*world
 	clock sync.RWMutex
@@ -25,7 +25,7 @@ type owners struct {
 	mu      sync.Mutex
 	history []porcupine.Operation
 	numbers map[dueTime]int
-	epochs  int64 // that there were
+	epochs  int64 // the number of terms
 	refused int   // statements of old epochs
 	again   int   // statements that found due times fired already
 }
@@ -37,9 +37,9 @@ type dueTime struct {
 
 const ownerCount, ownerRounds, mostContests = 4, 150, 20
 
-// TestOneOwnerAnEpoch has beats ask for the lease, fire, stop, crash, sleep between deciding and firing, and not hear
-// answers, all at once. Some order of it all must be one in which each epoch has one owner, and no due time fires
-// twice.
+// TestOneOwnerAnEpoch makes beats ask for the lease, fire, stop, crash, sleep between deciding and firing, and lose
+// answers, all concurrently. There must be an order of all operations in which each term has one owner, and no due time
+// fires twice.
 func TestOneOwnerAnEpoch(t *testing.T) {
 	t.Parallel()
 	o := newOwners(t)
@@ -56,8 +56,8 @@ func TestOneOwnerAnEpoch(t *testing.T) {
 	}
 }
 
-// TestTwoOwnersAreNoticed breaks in turn what keeps owners apart: if the model could explain that, it would show
-// nothing.
+// TestTwoOwnersAreNoticed breaks each mechanism that keeps owners apart, one at a time. If the model could explain the
+// resulting histories, TestOneOwnerAnEpoch would prove nothing.
 func TestTwoOwnersAreNoticed(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]string{
@@ -84,7 +84,7 @@ create trigger any_slot before insert on tactus.runs for each row execute functi
 	}
 }
 
-// newOwners has schedules and a free lease, in a database that is changed then.
+// newOwners makes owners with schedules and a free lease, and then applies changes to the database.
 func newOwners(t *testing.T, changes ...string) *owners {
 	t.Helper()
 	o := &owners{world: newWorld(t), began: time.Now(), numbers: map[dueTime]int{}}
@@ -117,7 +117,7 @@ func (o *owners) contend() {
 	contending.Wait()
 }
 
-// owner is one of the beats, or rather its name: it lives several times.
+// owner is the name of a beat, which crashes and starts several times.
 type owner struct {
 	*owners
 	n      int
@@ -160,7 +160,7 @@ func (a *owner) begin() (err error) {
 	return a.beat.start(a.Context())
 }
 
-// sleep lets time pass, for everybody: now and then so much that a lease runs out. The others go on meanwhile.
+// sleep moves the shared clock, sometimes so far that a lease runs out. The other owners go on meanwhile.
 func (a *owner) sleep() {
 	most := []time.Duration{time.Second, 4 * time.Second, 15 * time.Second}[a.random.IntN(3)]
 	a.pass(time.Duration(a.random.Int64N(int64(most))))
@@ -239,7 +239,7 @@ func (a *owner) fire() error {
 	return err
 }
 
-// did records what was asked, and what was answered meanwhile.
+// did performs an operation, and records it with its answer.
 func (o *owners) did(in any, act func() (any, error)) error {
 	called := time.Since(o.began).Nanoseconds()
 	out, err := act()
@@ -260,7 +260,7 @@ func (o *owners) did(in any, act func() (any, error)) error {
 	return err
 }
 
-// enough reports whether what is to be judged has happened at all.
+// enough reports whether the history contains every kind of event that is to be judged.
 func (o *owners) enough() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestFiresWhatIsTooMuchAtOnce has so many due times at one instant that a statement which settles all of them takes
-// longer than it may: they are settled in smaller ones, and each once.
+// TestFiresWhatIsTooMuchAtOnce has so many due times at one instant that one statement for all of them exceeds its time
+// limit. They are settled by smaller statements, each once.
 func TestFiresWhatIsTooMuchAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// minutely is a definition that is due every full minute.
+// minutely returns a definition that is due every full minute.
 func minutely(members string) string {
 	return `{"interval_seconds": 60, "interval_anchor": "2026-01-01T00:00:00Z", "task_name": "app.task"` + members + `}`
 }
@@ -32,8 +32,8 @@ func (a at) missed(from, to int, reason string) string {
 	return a.due(from).UTC().Format(time.RFC3339Nano) + " missed to " + a.due(to).UTC().Format(time.RFC3339Nano) + " " + reason
 }
 
-// TestPolicyOfTheMoment edits a policy while the beat sleeps through ten due times: what was missed is decided by the
-// new one, whether the beat hears of it first (it polls) or not (then the statement refuses what was decided).
+// TestPolicyOfTheMoment edits a policy while the beat sleeps through ten due times. What was missed is decided by the
+// new policy, whether the beat polls before it decides or not; in the second case the statement refuses the decisions.
 func TestPolicyOfTheMoment(t *testing.T) {
 	t.Parallel()
 	for _, polls := range []bool{true, false} {
@@ -63,7 +63,7 @@ func TestPolicyOfTheMoment(t *testing.T) {
 	}
 }
 
-// TestMaxRuns raises max_runs after some due times have passed without runs: those are not caught up with.
+// TestMaxRuns raises max_runs after some due times have passed without runs. The beat does not catch up with them.
 func TestMaxRuns(t *testing.T) {
 	t.Parallel()
 	for _, while := range []string{"running", "down"} {
@@ -100,7 +100,7 @@ func TestMaxRuns(t *testing.T) {
 	}
 }
 
-// TestRunAtCompletes fires a schedule that is due once, and forgets it.
+// TestRunAtCompletes fires a schedule that is due once, which leaves memory then.
 func TestRunAtCompletes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -124,7 +124,8 @@ func TestRunAtCompletes(t *testing.T) {
 	}
 }
 
-// TestJitter holds that a due time fires late by its jitter, under its nominal time, and is not missed for that.
+// TestJitter checks that a due time fires later by its jitter, under its nominal time, and is not missed because of
+// that.
 func TestJitter(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -185,7 +186,8 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// TestTakeoverAsConfigured fires what is later than the default takeover, and not than the configured one.
+// TestTakeoverAsConfigured fires a due time that is later than the default takeover, but not later than the configured
+// one.
 func TestTakeoverAsConfigured(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -198,7 +200,7 @@ func TestTakeoverAsConfigured(t *testing.T) {
 	}
 }
 
-// jittered makes a schedule whose first due time fires some seconds late, as nearly each does.
+// jittered creates a schedule whose first due time fires some seconds late.
 func (w *world) jittered() (s domain.Schedule, due, fire time.Time) {
 	w.Helper()
 	for fire.Sub(due) < 2*time.Second {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestPollAloneRecognizes needs neither a feed nor a resync: a change is in memory a poll later, even when its
-// transaction began before one that was read already.
+// TestPollAloneRecognizes has neither a feed nor a resync. A change is in memory after the next poll, even if its
+// transaction began before others that were read already.
 func TestPollAloneRecognizes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -41,7 +41,8 @@ func TestPollAloneRecognizes(t *testing.T) {
 	}
 }
 
-// TestRepeatsAreNotReadAgain holds that the base of polls moves only with the lease, and that memory knows what it has.
+// TestRepeatsAreNotReadAgain checks that the snapshot of polls moves only with the lease, and that changes which polls
+// find again are not read again.
 func TestRepeatsAreNotReadAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -63,7 +64,7 @@ func TestRepeatsAreNotReadAgain(t *testing.T) {
 	}
 }
 
-// TestRestoredDatabase has the database go back: schedules are older, and transaction numbers too low for the
+// TestRestoredDatabase puts the database back: schedules are older, and transaction numbers are too low for the
 // snapshots.
 func TestRestoredDatabase(t *testing.T) {
 	t.Parallel()
@@ -97,7 +98,7 @@ func TestRestoredDatabase(t *testing.T) {
 	}
 }
 
-// TestMovedTrigger only needs the poll: what was made while the trigger was another is not due.
+// TestMovedTrigger needs only the poll: due times of a trigger that was replaced do not fire.
 func TestMovedTrigger(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -112,7 +113,8 @@ func TestMovedTrigger(t *testing.T) {
 	}
 }
 
-// TestPollBringsAnOlderVersion has the log bring a change whose version memory has passed: the database has gone back.
+// TestPollBringsAnOlderVersion has a change in the log whose version is older than the one in memory: the database has
+// gone back.
 func TestPollBringsAnOlderVersion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

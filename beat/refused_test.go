@@ -11,7 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// refuseAll has PostgreSQL refuse whatever is fired, as if the data were bad.
+// refuseAll makes PostgreSQL refuse whatever is fired, as if the data were bad.
 const refuseAll = `
 create function own.refuse() returns trigger language plpgsql as $$ begin raise invalid_text_representation; end $$;
 create trigger refuse before insert on tactus.outbox for each row when (new.topic = 'run') execute function own.refuse()`
@@ -21,8 +21,9 @@ const refuseAtCommit = `
 create function own.refuse() returns trigger language plpgsql as $$ begin raise invalid_text_representation; end $$;
 create constraint trigger refuse after insert on tactus.outbox_run_0 deferrable initially deferred for each row execute function own.refuse()`
 
-// TestRefusalOfEverythingIsAnOutage has PostgreSQL refuse every due time with the code of bad data: together, and one
-// schedule after the other. Nothing is set aside for it, it is told, and everything fires when that is over.
+// TestRefusalOfEverythingIsAnOutage makes PostgreSQL refuse every due time with the code of bad data, whether schedules
+// are due together or one after another. Nothing is set aside, the refusal is logged, and everything fires when it is
+// over.
 func TestRefusalOfEverythingIsAnOutage(t *testing.T) {
 	t.Parallel()
 	for when, c := range map[string]struct{ refuse, end string }{
@@ -36,7 +37,7 @@ func TestRefusalOfEverythingIsAnOutage(t *testing.T) {
 	}
 }
 
-// TestRefusalOfTheOnlyOneIsAnOutage has one schedule alone, which PostgreSQL refuses to fire like anything else.
+// TestRefusalOfTheOnlyOneIsAnOutage has a single schedule while PostgreSQL refuses to fire anything.
 func TestRefusalOfTheOnlyOneIsAnOutage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -92,8 +93,9 @@ func refusalOfEverything(t *testing.T, refuse, end string) {
 	}
 }
 
-// TestBadOnesAloneAreSetAside has two bad schedules that are due by themselves, and one that counts its runs. Nothing
-// sound tells that they are bad, and they are set aside at once. The probe that told so leaves nothing behind.
+// TestBadOnesAloneAreSetAside has two bad schedules that are due by themselves, one of which counts its runs. No sound
+// schedule is due with them, but the probe shows that they are bad: they are set aside at once, and the probe leaves
+// nothing behind.
 func TestBadOnesAloneAreSetAside(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -118,8 +120,9 @@ func TestBadOnesAloneAreSetAside(t *testing.T) {
 	}
 }
 
-// TestNoDueTimePassesALockedBadOne has a bad due time that cannot be set aside, because somebody writes the very
-// letter, and later ones of the same schedule in the same firing. None of these is settled before it.
+// TestNoDueTimePassesALockedBadOne has a bad due time that cannot be set aside, because another transaction is writing
+// the same dead letter, and later due times of the same schedule in the same firing. None of these is settled before
+// it.
 func TestNoDueTimePassesALockedBadOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -145,7 +148,7 @@ func TestNoDueTimePassesALockedBadOne(t *testing.T) {
 	}
 }
 
-// writesLetter has somebody write, in an open transaction, the letter by which a due time would be set aside.
+// writesLetter writes, in an open transaction, the dead letter by which a due time would be set aside.
 func (w *world) writesLetter(a at, n int) pgx.Tx {
 	w.Helper()
 	tx, err := w.pool.Begin(w.Context())
@@ -161,8 +164,8 @@ func (w *world) writesLetter(a at, n int) pgx.Tx {
 	return tx
 }
 
-// TestSetAsideWaitsForNoTable has somebody lock the whole table of the dead letters. What is set aside is so all the
-// same, and is listed later.
+// TestSetAsideWaitsForNoTable locks the whole table of the dead letters. A bad due time is set aside all the same, and
+// listed later.
 func TestSetAsideWaitsForNoTable(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"share", "access exclusive"} {
@@ -197,8 +200,8 @@ func TestSetAsideWaitsForNoTable(t *testing.T) {
 	}
 }
 
-// TestSetAsideWaitsForNoLock has somebody write the very letter by which a bad due time would be set aside. The others
-// fire at once, and the bad one is set aside when that is over.
+// TestSetAsideWaitsForNoLock has another transaction that writes the dead letter of a bad due time. The others fire at
+// once, and the bad one is set aside when the lock is gone.
 func TestSetAsideWaitsForNoLock(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

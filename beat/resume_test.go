@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// TestPausesThatEndTogetherAreEndedTogether ends 1,200 pauses at one instant, three of which cannot be ended: a trigger
-// of somebody's refuses two rows, and one is locked. All others are enabled by few transactions and fire at the very
-// end of the pause, and what was not paused fires before the last of them is enabled.
+// TestPausesThatEndTogetherAreEndedTogether ends 1,200 pauses at one instant. Three schedules cannot be enabled: a
+// trigger refuses two rows, and one row is locked. All others are enabled by few transactions and fire at the very end
+// of the pause, and schedules that were not paused fire before the last of them is enabled.
 func TestPausesThatEndTogetherAreEndedTogether(t *testing.T) {
 	t.Parallel()
 	const paused = 1200
@@ -60,7 +60,7 @@ create trigger refuse before update on tactus.schedules for each row when (new.n
 		t.Fatal(err)
 	}
 	w.execute(`drop trigger refuse on tactus.schedules`)
-	w.step(b, end.Add(invalidateAgain+time.Second)) // within the time in which what is late fires as if it were not
+	w.step(b, end.Add(invalidateAgain+time.Second)) // late by less than a takeover
 	w.step(b, end.Add(invalidateAgain+2*time.Second))
 	if n := w.count(fired, end); n != paused+1 {
 		t.Errorf("%d fired in the end, want %d", n, paused+1)

@@ -8,7 +8,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestHundredThousandInOneSecond has so many schedules due in one second, and a second beat on the same database.
+// TestHundredThousandInOneSecond has 100,000 schedules due in one second, and a second beat on the same database.
 func TestHundredThousandInOneSecond(t *testing.T) {
 	t.Parallel()
 	const n = 100_000
@@ -34,7 +34,7 @@ func TestHundredThousandInOneSecond(t *testing.T) {
 	}
 }
 
-// stepInParts steps as a beat does that goes on with smaller firings when a machine is too slow for one.
+// stepInParts steps a beat until all has fired, in smaller firings if the machine is too slow for one.
 func (w *world) stepInParts(b *Beat, at time.Time) {
 	w.Helper()
 	w.setClock(at)

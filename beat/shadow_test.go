@@ -26,7 +26,7 @@ func (w *world) shadow(name string) *Beat {
 	return b
 }
 
-// decided is what a shadow has decided about a schedule, as runs shows it.
+// decided returns the decisions of a shadow about a schedule, in the form of runs.
 func (w *world) decided(id domain.ID) (texts []string) {
 	w.Helper()
 	rows, err := w.pool.Query(w.Context(), `select due_at, until, fate, coalesce(reason, '') from tactus.shadow_runs where schedule_id = $1 order by due_at`, id)
@@ -58,7 +58,7 @@ func (w *world) decided(id domain.ID) (texts []string) {
 
 func (a at) fire(n int) string { return a.due(n).UTC().Format(time.RFC3339Nano) + " fire" }
 
-// nothingFired holds that no run, no event and no count came of what was decided.
+// nothingFired checks that the decisions have made no run, no event and no count.
 func (w *world) nothingFired() {
 	w.Helper()
 	if n := w.count(`select (select count(*) from tactus.runs) + (select count(*) from tactus.outbox where topic = 'run') + (select count(*) from tactus.schedule_counts)`); n != 0 {
@@ -66,7 +66,7 @@ func (w *world) nothingFired() {
 	}
 }
 
-// TestShadowDecidesAndFiresNothing holds that a shadow begins when it starts, decides by the policies, and sends
+// TestShadowDecidesAndFiresNothing checks that a shadow begins when it starts, decides by the policies, and fires
 // nothing.
 func TestShadowDecidesAndFiresNothing(t *testing.T) {
 	t.Parallel()
@@ -108,7 +108,7 @@ func TestShadowDecidesAndFiresNothing(t *testing.T) {
 	}
 }
 
-// TestShadowsAreTwo has one shadow crash between a commit and its answer, and another take over.
+// TestShadowsAreTwo makes one shadow crash between a commit and its answer, and another one take over.
 func TestShadowsAreTwo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -139,8 +139,8 @@ func TestShadowsAreTwo(t *testing.T) {
 	w.nothingFired()
 }
 
-// TestSwitchFromShadow goes over to a beat that fires, after each way in which a shadow ends: nothing of its time
-// fires, everything of it has its reason, and the first due time after the switch fires.
+// TestSwitchFromShadow switches to a beat that fires, after each way in which a shadow may end. Due times of the
+// shadow's time do not fire and have a reason, and the first due time after the switch fires.
 func TestSwitchFromShadow(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"stop", "crash", "crashed long ago", "still there"} {
@@ -194,8 +194,8 @@ func TestSwitchFromShadow(t *testing.T) {
 	}
 }
 
-// TestShadowBesideOneThatFires holds that a shadow never takes the place of a beat that fires, and that a restart of
-// that one loses nothing for it.
+// TestShadowBesideOneThatFires checks that a shadow never takes the place of a beat that fires, and that a restart of
+// that beat loses nothing because of the shadow.
 func TestShadowBesideOneThatFires(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -218,7 +218,7 @@ func TestShadowBesideOneThatFires(t *testing.T) {
 	}
 }
 
-// TestBackToTheOldBeat stops a beat that fires for a shadow, and goes over again.
+// TestBackToTheOldBeat replaces a beat that fires by a shadow, and then switches again.
 func TestBackToTheOldBeat(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -241,7 +241,7 @@ func TestBackToTheOldBeat(t *testing.T) {
 	}
 }
 
-// TestShadowSetsAside has a row among others that cannot be made: it is found, and recorded without what is bad in it.
+// TestShadowSetsAside has one row among others that cannot be recorded: it is found, and recorded without its bad data.
 func TestShadowSetsAside(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

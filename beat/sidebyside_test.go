@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestBySchedule divides random decisions: none is lost, or in another place, no schedule is in two groups, and no
-// group is empty.
+// TestBySchedule divides random decisions: none is lost, the order stays, no schedule is in two groups, and no group is
+// empty.
 func TestBySchedule(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -56,7 +56,7 @@ func TestBySchedule(t *testing.T) {
 	}
 }
 
-// together are schedules that are due at the same instants, and a beat that fires them by three statements at once.
+// together has schedules that are due at the same instants, and a beat that fires them by three statements at once.
 type together struct {
 	*world
 	beat *Beat
@@ -74,14 +74,14 @@ func newTogether(t *testing.T, members string) *together {
 	return g
 }
 
-// statements returns by how many statements runs were written, each of which is a transaction.
+// statements returns how many statements, each a transaction, have written runs.
 func (g *together) statements() int {
 	g.Helper()
 	return g.count(`select count(distinct xmin::text) from tactus.runs`)
 }
 
-// TestSideBySide fires what is due at one instant by several statements. One schedule is locked in one of them, and in
-// another one cannot be fired at all: all others fire, once.
+// TestSideBySide fires schedules that are due at one instant by several statements. In one of them a schedule is
+// locked, and in another one a schedule cannot be fired at all: all others fire, once.
 func TestSideBySide(t *testing.T) {
 	t.Parallel()
 	g := newTogether(t, ``)
@@ -126,9 +126,9 @@ func TestSideBySide(t *testing.T) {
 	}
 }
 
-// TestOneOfSeveralFails loses one of several statements for a reason that says nothing of its data. The others have
-// committed, and memory does not know it. All go on in a new term: no due time is lost, none has both a run and a
-// reason, and no range of missed ones is hidden by the one that the lost firing has recorded.
+// TestOneOfSeveralFails makes one of several statements fail for a reason that does not concern its data. The others
+// have committed, which memory does not know. The beat continues in a new term: no due time is lost, none has both a
+// run and a reason, and the range that was recorded hides no other range of missed due times.
 func TestOneOfSeveralFails(t *testing.T) {
 	t.Parallel()
 	g := newTogether(t, ``)

@@ -10,10 +10,10 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// recorder keeps what a beat tells traces, of which it samples all.
+// recorder implements Traces. It samples all runs, and keeps what a beat records.
 type recorder struct {
 	mu     sync.Mutex
-	fired  map[domain.ID]domain.ID // schedules by runs
+	fired  map[domain.ID]domain.ID // the schedules, by run
 	synced []Synced
 }
 
@@ -63,7 +63,7 @@ func TestOnlyWhatHasFiredIsTraced(t *testing.T) {
 	}
 }
 
-// TestChangesAreTracedWhenMemoryHasThem hears of a change within a trace, and of one without.
+// TestChangesAreTracedWhenMemoryHasThem sends a beat a change with a trace, and one without.
 func TestChangesAreTracedWhenMemoryHasThem(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

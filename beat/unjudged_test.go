@@ -7,8 +7,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestStreamsOfUnknownNamesWait has SQL write schedules of streams that are due before anybody has judged them. One has
-// the name of another's queue, and never fires; the other one does, once it is judged.
+// TestStreamsOfUnknownNamesWait writes schedules of streams by SQL that are due before they are judged. One stream has
+// the name of another application's queue: its schedule never fires. The other schedule fires once it is judged.
 func TestStreamsOfUnknownNamesWait(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -40,8 +40,9 @@ func TestStreamsOfUnknownNamesWait(t *testing.T) {
 	}
 }
 
-// TestWhatWaitsForJudgementIsNotLate has nobody judge for longer than any grace. What was due meanwhile fires under
-// every policy, once it is judged, also when the beat crashed in the meantime. What is due later is late as ever.
+// TestWhatWaitsForJudgementIsNotLate leaves schedules unjudged for longer than any grace. Due times that pass meanwhile
+// fire under every policy once the schedules are judged, even if the beat has crashed in the meantime. Later due times
+// become late as usual.
 func TestWhatWaitsForJudgementIsNotLate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

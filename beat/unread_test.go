@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// anotherPartition has the log of schedules written to a second partition from now on, and makes a third one that
-// stands ready.
+// anotherPartition creates a second partition of the log of schedules, which is written to from now on, and a third one
+// that stands ready.
 func (w *world) anotherPartition() {
 	w.Helper()
 	for _, n := range []int64{1_000_000_000, 2_000_000_000} {
@@ -25,9 +25,9 @@ func (w *world) anotherPartition() {
 	w.execute(`select setval('tactus.outbox_position', 1000000000)`)
 }
 
-// TestLockedEvents has somebody lock a partition of the events of schedules. A beat that runs hears of what is made,
-// changed and disabled, waits for nothing, and records what a change has overtaken. One that takes over settles what
-// changed after the snapshot that its predecessor left.
+// TestLockedEvents locks a partition of the events of schedules. A running beat notices schedules that are created,
+// changed and disabled, does not wait, and records due times that a change has overtaken. A beat that takes over
+// settles schedules that changed after its predecessor's snapshot.
 func TestLockedEvents(t *testing.T) {
 	t.Parallel()
 	for _, partition := range []string{"tactus.outbox_schedule_0", "tactus.outbox_schedule_2000000000"} {
@@ -59,7 +59,7 @@ func TestLockedEvents(t *testing.T) {
 			}
 
 			unheard := w.create(minutely(`, "misfire_policy": "all"`))
-			b.polls.at, b.lease.askAt = memory.Never, 0 // it settles what is due, and does not hear of that one
+			b.polls.at, b.lease.askAt = memory.Never, 0 // it settles due times, but does not hear of this change
 			w.step(b, a.due(6).Add(time.Second))
 			b.lease.askAt = 0
 			w.step(b, a.due(6).Add(2*time.Second))

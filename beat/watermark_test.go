@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestExtremeWatermark has somebody write a time without end into the lease, by hand, or into that of a shadow or the
-// note of a switch. What is settled is no later than now: schedules that have no end go on, and none is completed.
+// TestExtremeWatermark writes infinity as the watermark of the lease, of a shadow's lease, or of the switch. The
+// watermark counts as now at most, so schedules go on, and none is completed.
 func TestExtremeWatermark(t *testing.T) {
 	t.Parallel()
 	for _, lease := range []string{"beat", "shadow", "switch"} {

@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// heavy makes so many schedules whose tasks have about a quarter of a megabyte, due each hour at the minute that a
-// minutely one is due next; and one of a light task that is due each second.
+// heavy creates many schedules whose tasks have about a quarter of a megabyte and that are due at the same minute of
+// each hour, and one schedule with a light task that is due each second.
 func (w *world) heavy(many int) (light domain.Schedule) {
 	w.Helper()
 	w.create(fmt.Sprintf(`{"name": "heavy 0", "interval_seconds": 3600, "interval_anchor": %q, "task_name": "app.heavy", "queue": "heavy",
@@ -27,7 +27,7 @@ from tactus.schedules, generate_series(1, $1) n where name = 'heavy 0'`, many-1)
 	return w.create(`{"name": "light", "interval_seconds": 1, "task_name": "app.light"}`)
 }
 
-// statement is what one transaction has fired, by the events that it wrote.
+// statement describes what one transaction has fired, by its events.
 type statement struct {
 	Runs, Light, Bytes int
 }
@@ -55,8 +55,8 @@ from tactus.outbox where topic = 'run' group by xid order by min(position)`, lig
 }
 
 // TestWhatIsHeavyKeepsNothingFromFiring has sixty tasks of a quarter of a megabyte due at one instant, and a light one
-// each second, of which one passes with each step. No statement copies more than a few of the heavy tasks, and a light
-// one waits for one such statement at most.
+// each second; each step takes a second. No statement copies more than a few of the heavy tasks, and a light one waits
+// for at most one such statement.
 func TestWhatIsHeavyKeepsNothingFromFiring(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -71,7 +71,7 @@ func TestWhatIsHeavyKeepsNothingFromFiring(t *testing.T) {
 			t.Fatalf("only %+v after %d steps", w.statements(light), steps)
 		}
 		w.setClock(at)
-		for range 3 { // a step fires what is light or what is heavy
+		for range 3 { // a step fires either light or heavy tasks
 			if _, err := b.step(t.Context(), at.UnixMicro()); err != nil {
 				t.Fatal(err)
 			}
@@ -98,8 +98,8 @@ func TestWhatIsHeavyKeepsNothingFromFiring(t *testing.T) {
 	}
 }
 
-// TestHeavyTasksWaitForSinks fires no more heavy tasks than a sink is to have waiting, while what is light goes on;
-// and goes on when the sink has taken them, or is away.
+// TestHeavyTasksWaitForSinks checks that no more heavy tasks fire than may wait for a sink, while light ones go on, and
+// that they go on when the sink has taken the others, or is away.
 func TestHeavyTasksWaitForSinks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -162,9 +162,9 @@ func (w *world) firstDue(s domain.Schedule) (first time.Time) {
 	return first
 }
 
-// TestWhatTakesTooLongIsLeft has a schedule whose every due time takes longer to settle than a statement may, beside
-// one that is due at the same instants. Statements get smaller until it is alone, and then all else fires between its
-// attempts; the beat keeps its lease, and says which schedule it is.
+// TestWhatTakesTooLongIsLeft has a schedule of which each due time takes longer to settle than a statement may, and
+// another schedule that is due at the same instants. Statements get smaller until the slow one is alone, and then all
+// others fire between its attempts. The beat keeps its lease, and logs which schedule is slow.
 func TestWhatTakesTooLongIsLeft(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -205,7 +205,7 @@ func TestWhatTakesTooLongIsLeft(t *testing.T) {
 	}
 }
 
-// TestLeaseOutlastsAFiring compares what a firing may take with what a lease lasts that is renewed in time.
+// TestLeaseOutlastsAFiring compares the time limit of a firing with the duration of a lease that is renewed in time.
 func TestLeaseOutlastsAFiring(t *testing.T) {
 	t.Parallel()
 	if fireTimeout+renewEvery >= leaseTime {
@@ -213,8 +213,8 @@ func TestLeaseOutlastsAFiring(t *testing.T) {
 	}
 }
 
-// TestHeavyBackfillsWaitForSinks has a backfill of heavy tasks. No statement makes more of its runs than one that fires
-// would, and they stop while a sink takes nothing.
+// TestHeavyBackfillsWaitForSinks has a backfill of heavy tasks. No statement makes more of its runs than a firing
+// statement would fire, and no runs are made while a sink takes nothing.
 func TestHeavyBackfillsWaitForSinks(t *testing.T) {
 	t.Parallel()
 	w, b, s, hour := backfillWorld(t, fmt.Sprintf(`, "kwargs": {"k": %q}`, strings.Repeat("x", 250_000)))

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// TestGoesOnAfterAClockThatWasAhead has the clock of Postgres an hour ahead for half a minute, and then back. What was
-// missed by it fires when it is due, what fired early does not fire twice, whoever leads then.
+// TestGoesOnAfterAClockThatWasAhead sets PostgreSQL's clock ahead by an hour for half a minute, and then back. Due
+// times that were missed by that clock fire when they are due, and those that fired early do not fire twice, whichever
+// beat leads then.
 func TestGoesOnAfterAClockThatWasAhead(t *testing.T) {
 	t.Parallel()
 	for _, then := range []string{"leads on", "crash ahead", "crash back", "stop ahead", "stop back", "standby"} {
@@ -27,7 +28,7 @@ func TestGoesOnAfterAClockThatWasAhead(t *testing.T) {
 					w.endBeat(b, then[:len(then)-len(" ahead")])
 					b = nil
 				}
-				goBack := func(b *Beat) { // by the time that it has carried on
+				goBack := func(b *Beat) { // by the time that the beat has extrapolated
 					if _, err := b.step(t.Context(), a.due(61).Add(5*time.Second).UnixMicro()); err != nil {
 						t.Fatal(err)
 					}
@@ -73,8 +74,8 @@ func TestGoesOnAfterAClockThatWasAhead(t *testing.T) {
 	}
 }
 
-// stepPastLocks has a beat do all that is due at an instant, and a little later what it has put off because a row was
-// locked: whoever judges or reads rows locks them for a moment, which is longer on a busy machine.
+// stepPastLocks steps a beat at an instant, and again a little later for schedules that it has put off because a row
+// was locked: judging or reading rows locks them for a moment, which is longer on a busy machine.
 func (w *world) stepPastLocks(b *Beat, at time.Time) {
 	w.Helper()
 	w.step(b, at)
@@ -83,8 +84,8 @@ func (w *world) stepPastLocks(b *Beat, at time.Time) {
 	}
 }
 
-// TestNothingWaitsForHoursToComeAgain has the clock of Postgres an hour ahead, and then back: a backfill goes on at
-// once, and does not wait until the beat would have looked by the clock that was ahead.
+// TestNothingWaitsForHoursToComeAgain sets PostgreSQL's clock ahead by an hour, and then back. A backfill goes on at
+// once, and does not wait for the instant that the beat had computed by the wrong clock.
 func TestNothingWaitsForHoursToComeAgain(t *testing.T) {
 	t.Parallel()
 	w, b, s, hour := backfillWorld(t)

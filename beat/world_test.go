@@ -17,19 +17,18 @@ type period struct {
 	until    time.Time // zero while it lasts
 }
 
-// history is what happens to schedules and beats in a random world: days of it, in which beats crash, stop, sleep and
-// wake, two of them at once, and schedules are made, edited, disabled, enabled and deleted, some in transactions that
-// commit late.
+// history is a random history of several days. Two beats at a time crash, stop, sleep and wake, and schedules are
+// created, edited, disabled, enabled and deleted, some in transactions that commit late.
 type history struct {
 	*world
 	random      *rand.Rand
 	beats       [2]*Beat
 	periods     []period
-	longTx      pgx.Tx          // somebody's long transaction
-	createdInTx domain.Schedule // that was made in it
+	longTx      pgx.Tx          // a long transaction
+	createdInTx domain.Schedule // created in longTx
 }
 
-// TestDaysOfFaults lives through days, and then accounts for every due time.
+// TestDaysOfFaults plays a history of several days, and then accounts for every due time.
 func TestDaysOfFaults(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(6) {
@@ -44,8 +43,8 @@ func TestDaysOfFaults(t *testing.T) {
 	}
 }
 
-// TestAccountNoticesALostKey lives through days without the key that makes due times unique: a trigger gives each row a
-// slot of its own. If the account could not tell, it would show nothing.
+// TestAccountNoticesALostKey plays a history without the unique key of due times: a trigger gives each row a slot of
+// its own. If account found no fault then, TestDaysOfFaults would prove nothing.
 func TestAccountNoticesALostKey(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t, 1)
@@ -70,7 +69,7 @@ func newHistory(t *testing.T, seed uint64) *history {
 	return h
 }
 
-// liveThrough goes through some moments, and lets a healthy beat settle the rest.
+// liveThrough plays a number of moments, and lets a healthy beat settle the rest.
 func (h *history) liveThrough(moments int) {
 	for range moments {
 		h.setClock(h.now.Add(h.pause()))
@@ -93,13 +92,13 @@ func (h *history) liveThrough(moments int) {
 	}
 }
 
-// pause is mostly seconds, sometimes longer than the lease or the grace, seldom hours.
+// pause returns mostly seconds, sometimes more than the lease or the grace, seldom hours.
 func (h *history) pause() time.Duration {
 	most := []time.Duration{3 * time.Second, 3 * time.Second, 3 * time.Second, 20 * time.Second, 5 * time.Minute, 3 * time.Hour}[h.random.IntN(6)]
 	return time.Duration(h.random.Int64N(int64(most))).Truncate(time.Millisecond)
 }
 
-// fault is what becomes of a beat: mostly nothing.
+// fault does something to a beat: mostly nothing.
 func (h *history) fault() {
 	i := h.random.IntN(len(h.beats))
 	switch h.random.IntN(12) {
@@ -152,7 +151,7 @@ func (h *history) change() {
 	}
 }
 
-// changed ends a life by a change, or goes on with it when that moves no due time.
+// changed ends a period by a change, or continues it if the change moves no due time.
 func (h *history) changed(l period) period {
 	id, ended := l.schedule.ID, period{l.schedule, h.now}
 	switch h.random.IntN(5) {

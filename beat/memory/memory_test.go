@@ -9,7 +9,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestMemory puts, changes, removes and moves on records at random, and compares with a plain map.
+// TestMemory puts, changes, removes and moves records at random, and compares memory with a plain map.
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -73,7 +73,8 @@ func drawRow(t *rapid.T) Row {
 	}
 }
 
-// agree checks that memory has what the map has, finds it, keeps its heap in order and its texts counted.
+// agree checks that memory has the records of the map, finds them, keeps its heaps in order, and counts the uses of
+// texts.
 func agree(t *rapid.T, m *Memory, plain map[domain.ID]Row) {
 	inHeaps := 0
 	for i := range m.heaps {
