@@ -2,8 +2,8 @@ package relay_test
 
 import "testing"
 
-// TestHandsOverAgainInOrder has the broker lose what comes behind its mark, or its mark, too: more than is read at a
-// time. One relay hands it over again in the order in which it was recorded.
+// TestHandsOverAgainInOrder makes the broker lose the tasks behind its mark, or its mark as well; they are more than
+// are read at a time. One relay hands them over again in the order in which they were recorded.
 func TestHandsOverAgainInOrder(t *testing.T) {
 	t.Parallel()
 	for name, mark := range map[string]string{"the tail": "1-0", "all": ""} {

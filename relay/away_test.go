@@ -8,7 +8,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestLagIsNotKnown stops Postgres: nobody knows then whether anything waits.
+// TestLagIsNotKnown stops PostgreSQL: Stats then says that it is not known whether rows wait.
 func TestLagIsNotKnown(t *testing.T) {
 	t.Parallel()
 	server, url := testenv.Postgres(t, nil)

@@ -10,7 +10,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestKeptBellIsTold has a session keep the lock of a bell: it is told once, and that it is over.
+// TestKeptBellIsTold has a session that keeps the lock of a bell. This is logged once, and so is its end.
 func TestKeptBellIsTold(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Connect(t, testenv.DirectURL(t))
@@ -34,7 +34,7 @@ func TestKeptBellIsTold(t *testing.T) {
 	if _, err := stranger.Exec(t.Context(), `select pg_advisory_lock(`+sqlexpr.RunBellLock+`)`); err != nil {
 		t.Fatal(err)
 	}
-	look(0) // it may be somebody who rings
+	look(0) // it may be a writer that rings
 	look(1)
 	look(1)
 	if _, err := stranger.Exec(t.Context(), `select pg_advisory_unlock(`+sqlexpr.RunBellLock+`)`); err != nil {

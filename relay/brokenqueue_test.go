@@ -42,7 +42,7 @@ func (s *setsAside) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.Trac
 
 func (*setsAside) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// traced returns a world like w, whose statements are seen by a tracer.
+// traced returns a world like w, with a tracer on its pool.
 func traced(t *testing.T, w *world, tracer pgx.QueryTracer) *world {
 	t.Helper()
 	cfg := w.pool.Config()
@@ -57,7 +57,7 @@ func traced(t *testing.T, w *world, tracer pgx.QueryTracer) *world {
 
 type encoder = func(row outbox.Row, epoch string) (*message.Message, error)
 
-// breaking has an encoder address the bad runs elsewhere, each for itself.
+// breaking makes an encoder address each bad run to an address of its own.
 func breaking(encode encoder, address func(m *message.Message, n int64) (*message.Message, error)) encoder {
 	var n atomic.Int64
 	return func(row outbox.Row, epoch string) (*message.Message, error) {
@@ -69,9 +69,9 @@ func breaking(encode encoder, address func(m *message.Message, n int64) (*messag
 	}
 }
 
-// TestBrokenQueueKeepsNoOtherWaiting has thousands of runs for a queue that takes none, among those for a sound one;
-// thousands that cannot be encoded; and thousands that each have a key or an exchange of their own, of which none takes
-// any. The work is that of a few appends and statements, not of one for each: else the others would wait.
+// TestBrokenQueueKeepsNoOtherWaiting has, among the runs for a sound queue, thousands for a queue that takes none,
+// thousands that cannot be encoded, and thousands that each have a key or an exchange of their own that takes none.
+// They take only a few appends and statements. One for each would delay the others.
 func TestBrokenQueueKeepsNoOtherWaiting(t *testing.T) {
 	t.Parallel()
 	through := func(x func(n int64) celery.Exchange) func(*message.Message, int64) (*message.Message, error) {
@@ -179,7 +179,7 @@ func TestBrokenQueueKeepsNoOtherWaiting(t *testing.T) {
 	}
 }
 
-// limited returns a client that may write to our keys and to the queue q.
+// limited returns a client that may only write to the keys of tactus and to the queue q.
 func limited(t *testing.T, admin *goredis.Client) *goredis.Client {
 	t.Helper()
 	if err := admin.Do(t.Context(), "acl", "setuser", "limited", "on", ">secret", "~tactus:*", "~q", "+@all").Err(); err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/revoke"
 )
 
-// TestCancelledRunsAreNotHandedOver cancels runs before a relay is there, and one that it has handed over.
+// TestCancelledRunsAreNotHandedOver cancels runs before a relay starts, and one that the relay has handed over.
 func TestCancelledRunsAreNotHandedOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

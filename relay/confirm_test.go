@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// fireMany makes runs of a schedule, as many as no test should trigger one by one.
+// fireMany makes many runs of a schedule by one statement.
 func (w *world) fireMany(t *testing.T, name string, runs int) {
 	t.Helper()
 	w.sql(t, `with run as (
@@ -26,8 +26,8 @@ func (w *world) fireMany(t *testing.T, name string, runs int) {
 	from run join tactus.schedules s on s.id = run.schedule_id`, runs, name)
 }
 
-// endsAt is a sink that takes so many tasks of a batch, once more of them are read, and fails behind them. It tells
-// when it is asked for its mark after that.
+// endsAt is a sink that takes a number of tasks of a batch, and then fails. It signals when it is asked for its mark
+// after that.
 type endsAt struct {
 	*redis.TaskSink
 	seq    int64
@@ -54,8 +54,9 @@ func (s *endsAt) Append(ctx context.Context, at relay.Mark, entries []relay.Entr
 	return s.TaskSink.Append(ctx, at, entries)
 }
 
-// TestWhatTheSinkHasIsConfirmed has a sink fail right behind the first chunk of a batch: that one is confirmed before
-// the relay tries again, however long it takes. Here it takes two statements, because one of its runs is locked.
+// TestWhatTheSinkHasIsConfirmed makes a sink fail right behind the first chunk of a batch. This chunk is confirmed
+// before the relay tries again, however long that takes. Here it takes two statements, because one of the runs is
+// locked.
 func TestWhatTheSinkHasIsConfirmed(t *testing.T) {
 	t.Parallel()
 	const chunk = 1000

@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestDueTimesAreReadFromEvents reads due times from events as our function writes them, and from what it does not
-// write, which tells none.
+// TestDueTimesAreReadFromEvents reads due times from events as tactus.run_due writes them, and from other texts, which
+// yield none.
 func TestDueTimesAreReadFromEvents(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

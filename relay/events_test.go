@@ -25,7 +25,7 @@ func TestEventsReachTheStream(t *testing.T) {
 	}
 }
 
-// TestTwoRelays has two carry the same events, while writers commit late.
+// TestTwoRelays runs two relays on the same events, while writers commit late.
 func TestTwoRelays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -55,7 +55,7 @@ func TestTwoRelays(t *testing.T) {
 	}
 }
 
-// TestRewind empties the stream: what was in it comes back, under the same IDs and with the same content.
+// TestRewind empties the stream: its entries come back, with the same IDs and the same content.
 func TestRewind(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -81,7 +81,8 @@ func TestRewind(t *testing.T) {
 	}
 }
 
-// TestEpochs makes the server another one: the stream is told, and has all events of the last hour again.
+// TestEpochs changes the identity of the server: the stream gets an announcement, and all events of the last hour
+// again.
 func TestEpochs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// put inside a transaction that somebody else commits.
+// putIn puts a schedule in a transaction that the caller commits.
 func putIn(t *testing.T, tx pgx.Tx, name string) {
 	t.Helper()
 	if _, err := outbox.Put(t.Context(), tx, domain.Definition{Name: name, CronExpression: "* * * * *", TaskName: "app.task"}); err != nil {
@@ -25,8 +25,8 @@ func putIn(t *testing.T, tx pgx.Tx, name string) {
 	}
 }
 
-// TestOpenTransactionsDelayNobody holds a write transaction and a prepared one open: all others pass, and theirs come
-// when they commit.
+// TestOpenTransactionsDelayNobody holds a write transaction and a prepared one open. All other events pass, and theirs
+// come when they commit.
 func TestOpenTransactionsDelayNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -92,7 +92,7 @@ func TestPostgresCrashes(t *testing.T) {
 	}
 }
 
-// TestRedisIsFull has no memory in the middle of what is published, and nothing is set aside for it.
+// TestRedisIsFull lets Redis run out of memory in the middle of publishing. Nothing is set aside because of that.
 func TestRedisIsFull(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, map[string]string{"maxmemory": "3mb", "maxmemory-policy": "noeviction"})
@@ -121,7 +121,7 @@ select 'schedule', gen_random_uuid(), 1, 'schedule.created', json_build_object('
 	}
 }
 
-// TestForeignEntry has somebody else append to the stream, with a higher ID.
+// TestForeignEntry appends a foreign entry with a higher ID to the stream.
 func TestForeignEntry(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -135,7 +135,7 @@ func TestForeignEntry(t *testing.T) {
 	w.awaitEvents(t)
 }
 
-// TestAnswersAreLost lets commands run whose answers never come: what ran is not run again.
+// TestAnswersAreLost loses the answers to commands that have run: they are not run again.
 func TestAnswersAreLost(t *testing.T) {
 	t.Parallel()
 	url := testenv.RedisURL(t)
@@ -172,7 +172,7 @@ func TestAnswersAreLost(t *testing.T) {
 	}
 }
 
-// TestRowsGone stops a sink whose batch cannot be read as it was cut.
+// TestRowsGone checks that a sink stops if rows of its batch are gone.
 func TestRowsGone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -12,15 +12,15 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// numbers are batches that somebody else may write: a clock's nanoseconds, the first that has nineteen digits less one,
-// and the last ones that PostgreSQL knows.
+// numbers are batch numbers that a stranger may write: a clock's nanoseconds, the greatest with eighteen digits, and
+// the greatest bigints of PostgreSQL.
 var numbers = []string{
 	"1795943408348972553", "999999999999999999", "4611686018427387903", "4611686018427387904", "6917529027641081855",
 	"9223372036854775807",
 }
 
-// TestForeignNumbers has Redis come back empty, and somebody else append an entry in the shape of ours before the relay
-// does. The relay goes on above its ID, or without it.
+// TestForeignNumbers empties Redis, and appends an entry that looks like one of tactus before the relay appends. The
+// relay goes on above its ID, or removes it.
 func TestForeignNumbers(t *testing.T) {
 	t.Parallel()
 	for _, number := range numbers {
@@ -55,8 +55,8 @@ func TestForeignNumbers(t *testing.T) {
 	}
 }
 
-// TestForeignNumbersInTheMarkOfTasks has somebody else write a number into the mark of a sink of tasks. What fires
-// later is handed over.
+// TestForeignNumbersInTheMarkOfTasks writes a foreign number into the mark of a task sink. Runs that fire later are
+// handed over.
 func TestForeignNumbersInTheMarkOfTasks(t *testing.T) {
 	t.Parallel()
 	for _, number := range append([]string{"01", "00"}, numbers...) {

@@ -27,7 +27,7 @@ func (w *world) forward(t *testing.T, p message.Publisher) relay.Route {
 	return relay.Route{Name: "other", Topic: outbox.Schedules, Sink: sink, Encode: cloudevents.Schedule, Announce: cloudevents.EpochStarted}
 }
 
-// collected are the ids of messages as they came.
+// collected keeps the ids of messages in the order of their arrival.
 type collected struct {
 	mu  sync.Mutex
 	ids []string
@@ -45,7 +45,7 @@ func (c *collected) all() []string {
 	return slices.Clone(c.ids)
 }
 
-// await waits until all events have come, in order, and each as often as it may.
+// await waits until all events have arrived, in order, and, if once is set, each only once.
 func (c *collected) await(t *testing.T, w *world, once bool) {
 	t.Helper()
 	var want []string
@@ -69,7 +69,7 @@ func (c *collected) await(t *testing.T, w *world, once bool) {
 	})
 }
 
-// log is the log of schedules as it is now.
+// log returns the rows of the log of schedules.
 func (w *world) log(t *testing.T) (all []outbox.Row) {
 	t.Helper()
 	now, err := outbox.Current(t.Context(), w.pool)
@@ -85,8 +85,8 @@ func (w *world) log(t *testing.T) (all []outbox.Row) {
 	return all
 }
 
-// TestForwardToAnyPublisher forwards to Watermill's own channels, which keep order only when each message is awaited,
-// through a relay that is replaced.
+// TestForwardToAnyPublisher forwards to Watermill's Go channels, through a relay that is replaced by another. The
+// channels keep the order only if each message is awaited.
 func TestForwardToAnyPublisher(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -110,10 +110,10 @@ func TestForwardToAnyPublisher(t *testing.T) {
 	stop()
 	w.put(t, "c", 700)
 	w.carry(t, w.forward(t, channels))
-	got.await(t, w, false) // the first may have been stopped before it kept its mark
+	got.await(t, w, false) // the first relay may have been stopped before it wrote the mark
 }
 
-// moody publishes, and says that it did not, or does not and says so.
+// moody is a publisher that sometimes fails after it has published, and sometimes before.
 type moody struct {
 	to    *collected
 	calls int

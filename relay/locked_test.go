@@ -11,7 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// lock holds the row of a run, as somebody does who is about to write to it, until it is rolled back.
+// lock locks the row of a run, as a transaction does that writes to it, until rollback is called.
 func (w *world) lock(t *testing.T, run string) (rollback func()) {
 	t.Helper()
 	tx, err := w.pool.Begin(t.Context())
@@ -29,7 +29,7 @@ func (w *world) lock(t *testing.T, run string) (rollback func()) {
 	}
 }
 
-// awaitHandedOver waits until a queue has so many tasks, and all that are not locked are sent.
+// awaitHandedOver waits until a queue has a number of tasks, and all runs that are not locked are sent.
 func (w *world) awaitHandedOver(t *testing.T, queue string, tasks int, due int64) {
 	t.Helper()
 	testenv.Eventually(t, "tasks handed over", func() error {
@@ -40,8 +40,8 @@ func (w *world) awaitHandedOver(t *testing.T, queue string, tasks int, due int64
 	})
 }
 
-// TestLockedRunIsConfirmedLater has somebody lock a run while it is confirmed, and roll back: an idle relay confirms
-// it, and so does another one after a crash. The first one knows when the sink had taken the run, and says so.
+// TestLockedRunIsConfirmedLater locks a run while it is confirmed, and then rolls back. An idle relay confirms the run,
+// and so does another relay after a crash. The first one knows when the sink had taken the run, and says so.
 func TestLockedRunIsConfirmedLater(t *testing.T) {
 	t.Parallel()
 	for _, crash := range []bool{false, true} {
@@ -77,7 +77,7 @@ func TestLockedRunIsConfirmedLater(t *testing.T) {
 	}
 }
 
-// TestLockedRunIsNotHandedOverTwice restores the database before what was locked is confirmed.
+// TestLockedRunIsNotHandedOverTwice restores the database before a locked run is confirmed.
 func TestLockedRunIsNotHandedOverTwice(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]string{
@@ -103,8 +103,8 @@ func TestLockedRunIsNotHandedOverTwice(t *testing.T) {
 	}
 }
 
-// TestLockedRunIsSetAside has somebody lock a run that can never be handed over: all others are, and it ends when it is
-// free, by this relay, or by the next one.
+// TestLockedRunIsSetAside locks a run that can never be handed over. All others are handed over, and this run is ended
+// when the lock is gone, by this relay or the next one.
 func TestLockedRunIsSetAside(t *testing.T) {
 	t.Parallel()
 	for _, crash := range []bool{false, true} {
@@ -144,8 +144,8 @@ func TestLockedRunIsSetAside(t *testing.T) {
 	}
 }
 
-// TestLockedSinkDelaysNoTask has somebody lock the row of a sink in the ledger: what fires meanwhile is handed over and
-// confirmed all the same, and the place is kept once the row is free.
+// TestLockedSinkDelaysNoTask locks the row of a sink in the ledger. Runs that fire meanwhile are handed over and
+// confirmed, and the confirmed place is written once the lock is gone.
 func TestLockedSinkDelaysNoTask(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -178,8 +178,8 @@ func TestLockedSinkDelaysNoTask(t *testing.T) {
 	})
 }
 
-// TestLockedPartitionDelaysNoTask has somebody make an index on a partition of the runs in which no run is, and then
-// lock it altogether.
+// TestLockedPartitionDelaysNoTask builds an index on an empty partition of the runs, and then locks that partition
+// altogether.
 func TestLockedPartitionDelaysNoTask(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

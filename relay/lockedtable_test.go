@@ -19,7 +19,8 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// bounded returns a world whose relays wait for no lock for long, as those of the program, and one beside it.
+// bounded returns a world whose relays do not wait long for locks, like those of the program, and another world on the
+// same servers.
 func bounded(t *testing.T) (w, beside *world) {
 	t.Helper()
 	url := testenv.DirectURL(t)
@@ -32,7 +33,7 @@ func bounded(t *testing.T) (w, beside *world) {
 	return at(t, pool, client), at(t, testenv.Connect(t, url), client)
 }
 
-// lockTable has somebody lock a table until the end of the test, or until it is given back.
+// lockTable locks a table until free is called, or the test ends.
 func (w *world) lockTable(t *testing.T, table string) (free func()) {
 	t.Helper()
 	return w.lockTableIn(t, table, "access exclusive")
@@ -52,7 +53,7 @@ func (w *world) lockTableIn(t *testing.T, table, mode string) (free func()) {
 	return free
 }
 
-// failing is a sink that takes nothing while it is told so, and fails so many times more.
+// failing is a sink that takes nothing while it is set to, and then fails a number of times more.
 type failing struct {
 	relay.Sink
 	holds atomic.Bool
@@ -68,7 +69,7 @@ func (f *failing) Append(ctx context.Context, at relay.Mark, entries []relay.Ent
 	return f.Sink.Append(ctx, at, entries)
 }
 
-// copyRun has a run fire once more, by statements that need nothing but the run and its event.
+// copyRun fires a copy of a run, by statements that need only the tables of runs and of events.
 func (w *world) copyRun(t *testing.T, run string) string {
 	t.Helper()
 	id, now := uuid.NewString(), time.Now()
@@ -87,13 +88,13 @@ from tactus.outbox where topic = 'run' and aggregate_id = $1::text::uuid`, pgx.Q
 	return id
 }
 
-// awaitSent waits until a queue has exactly these tasks, in whatever order, and they are sent.
+// awaitSent waits until a queue has exactly these tasks, in any order, and they are sent.
 func (w *world) awaitSent(t *testing.T, queue string, want []string) {
 	t.Helper()
 	w.awaitSentOf(t, queue, want, len(want))
 }
 
-// awaitSentOf is awaitSent where some are sent. It does not look at other partitions of the runs.
+// awaitSentOf is awaitSent if only some are to be sent. It does not read other partitions of the runs.
 func (w *world) awaitSentOf(t *testing.T, queue string, want []string, some int) {
 	t.Helper()
 	testenv.Eventually(t, "tasks are handed over and confirmed", func() error {
@@ -112,9 +113,8 @@ func (w *world) awaitSentOf(t *testing.T, queue string, want []string, some int)
 	})
 }
 
-// TestLockedTableStopsNoLane has somebody lock a whole table that handing over can do without, or a partition of the
-// runs in which nothing is due. A relay that starts then, and a lane that fails then, hand over what fired before and
-// what fires now.
+// TestLockedTableStopsNoLane locks a whole table that handing over can do without, or a partition of the runs in which
+// nothing is due. A relay that starts then, and a lane that fails then, hand over earlier and later runs.
 func TestLockedTableStopsNoLane(t *testing.T) {
 	t.Parallel()
 	for _, table := range []string{
@@ -158,8 +158,8 @@ func TestLockedTableStopsNoLane(t *testing.T) {
 	}
 }
 
-// TestLockedRunNeedsNoOtherPartition has somebody lock a run while a partition of the runs is locked in which none is:
-// all others are confirmed, and that one when it is free.
+// TestLockedRunNeedsNoOtherPartition locks a run while an empty partition of the runs is locked. All other runs are
+// confirmed, and this one when its lock is gone.
 func TestLockedRunNeedsNoOtherPartition(t *testing.T) {
 	t.Parallel()
 	w, other := bounded(t)
@@ -196,8 +196,8 @@ func (w *world) tableNamed(t *testing.T, name string) string {
 	return "tactus." + name
 }
 
-// TestStartsOnceTheInstallationIsFree starts a relay while somebody has locked the table that says whose its sinks are.
-// It says who it waits for, and goes on by itself.
+// TestStartsOnceTheInstallationIsFree starts a relay while the table of the installation is locked. The relay reports
+// who holds the lock, and goes on by itself.
 func TestStartsOnceTheInstallationIsFree(t *testing.T) {
 	t.Parallel()
 	w, other := bounded(t)
@@ -209,8 +209,8 @@ func TestStartsOnceTheInstallationIsFree(t *testing.T) {
 	other.awaitSent(t, "q", all)
 }
 
-// TestEmptySinkWaitsForRefusals has a sink lose its mark while somebody has locked the table that says whether it
-// belonged to somebody else. It did, or did not: as long as that is not known the sink is given nothing.
+// TestEmptySinkWaitsForRefusals makes a sink lose its mark while the table of the refusals is locked. Whether or not
+// the sink belonged to another owner, it is given nothing as long as this is not known.
 func TestEmptySinkWaitsForRefusals(t *testing.T) {
 	t.Parallel()
 	for _, foreign := range []bool{false, true} {
@@ -244,7 +244,7 @@ func TestEmptySinkWaitsForRefusals(t *testing.T) {
 	}
 }
 
-// awaitProblem waits until a relay says why it does not serve its sink.
+// awaitProblem waits until a relay reports the wanted problem.
 func (w *world) awaitProblem(t *testing.T, r *relay.Relay, want string) {
 	t.Helper()
 	testenv.Eventually(t, "the relay says why it waits", func() error {

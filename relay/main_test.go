@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// world is a log and where it is carried to.
+// world is a log, and the servers that it is carried to.
 type world struct {
 	pool  *pgxpool.Pool
 	redis *goredis.Client
@@ -49,7 +49,7 @@ const (
 	taskSink  = "celery"
 )
 
-// events is the route of schedule events to the stream.
+// events returns the route of schedule events to the stream.
 func (w *world) events() relay.Route {
 	return relay.Route{
 		Name: eventSink, Topic: outbox.Schedules, Sink: redis.NewEventSink(w.redis, redis.EventConfig{}),
@@ -57,7 +57,7 @@ func (w *world) events() relay.Route {
 	}
 }
 
-// tasks is the route of runs to Celery's lists.
+// tasks returns the route of runs to Celery's lists.
 func (w *world) tasks(t testing.TB) relay.Route {
 	t.Helper()
 	sink, err := redis.NewTaskSink(w.redis, taskSink)
@@ -72,7 +72,7 @@ func (w *world) tasks(t testing.TB) relay.Route {
 	}
 }
 
-// carry runs a relay until the function that it returns is called, or the test ends.
+// carry runs a relay until stop is called, or the test ends.
 func (w *world) carry(t testing.TB, routes ...relay.Route) (stop func()) {
 	t.Helper()
 	_, stop = w.relay(t, relay.Config{}, routes...)
@@ -121,7 +121,7 @@ func (w *world) awaitEvents(t testing.TB) *verify.Report {
 	return report
 }
 
-// wentBack is what a report tells of the ends of the log that were lost.
+// wentBack returns what a report says about lost ends of the log.
 func wentBack(report *verify.Report) (told []string) {
 	for _, p := range report.Problems {
 		if p.Kind == verify.LogWentBack {
@@ -156,7 +156,7 @@ func (w *world) epoch(t testing.TB, sink string) (epoch string) {
 
 var errNotYet = errors.New("not yet")
 
-// ids are those of all entries of the event stream.
+// ids returns the IDs of all entries of the event stream.
 func (w *world) ids(t testing.TB) (all []string) {
 	t.Helper()
 	entries, err := w.redis.XRange(t.Context(), redis.EventStream, "-", "+").Result()

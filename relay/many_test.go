@@ -11,7 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// weighed is a sink that notes what it is given at a time.
+// weighed is a sink that notes the most entries and bytes of one append.
 type weighed struct {
 	relay.Sink
 	mu             sync.Mutex
@@ -31,8 +31,8 @@ func (w *weighed) Append(ctx context.Context, at relay.Mark, entries []relay.Ent
 	return w.Sink.Append(ctx, at, entries)
 }
 
-// TestManyChangesOfOneTransaction has one transaction change twelve thousand schedules of some kilobytes. They are one
-// batch; the sink is given them in pieces of a bounded number and size.
+// TestManyChangesOfOneTransaction changes twelve thousand schedules of some kilobytes in one transaction. The events
+// are one batch, and are appended in chunks of a bounded number and size.
 func TestManyChangesOfOneTransaction(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// elsewhere is a sink that is moved by somebody else whenever it is to take something.
+// elsewhere is a sink that another relay moves before each append.
 type elsewhere struct{ counting }
 
 func (s *elsewhere) Append(context.Context, relay.Mark, []relay.Entry) (relay.Mark, error) {
@@ -39,7 +39,7 @@ func (l *lines) with(text string) int {
 	return strings.Count(l.text.String(), text)
 }
 
-// TestMovedSinkIsTold has a sink that is never where the relay brought it: the log tells so, and not each time.
+// TestMovedSinkIsTold has a sink that is never where the relay has moved it. This is logged, but not each time.
 func TestMovedSinkIsTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -18,8 +18,8 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestReadsOnlyWhatIsForTheSink has many runs go to a queue and few to a stream: the lane of the streams goes past all
-// of them, and is given the data of the few.
+// TestReadsOnlyWhatIsForTheSink has many runs for a queue and few for a stream. The lane of the streams passes over all
+// of them, and reads only the data of the few.
 func TestReadsOnlyWhatIsForTheSink(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -61,8 +61,8 @@ func TestReadsOnlyWhatIsForTheSink(t *testing.T) {
 	}
 }
 
-// TestPassingOthersNeedsNoOtherPartition locks a partition in which no run is, while a lane goes past batches in which
-// there is nothing for its sink.
+// TestPassingOthersNeedsNoOtherPartition locks an empty partition of the runs, while a lane passes over batches without
+// rows for its sink.
 func TestPassingOthersNeedsNoOtherPartition(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -77,7 +77,7 @@ func TestPassingOthersNeedsNoOtherPartition(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }() // else nothing that waits for it ends
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }() // else waiters for the lock never end
 	if _, err := tx.Exec(t.Context(), `lock table tactus.runs_default in access exclusive mode`); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestPassingOthersNeedsNoOtherPartition(t *testing.T) {
 	}
 }
 
-// ofStreams is a route of the runs for streams, which counts those that it is given.
+// ofStreams returns a route of the runs for streams, whose encoder counts the rows with data.
 func ofStreams(sink relay.Sink, given *atomic.Int64) relay.Route {
 	return relay.Route{
 		Name: "streams", Topic: outbox.Runs, Only: sqlexpr.ToStream, Sink: sink, Tasks: true, Redeliver: time.Hour,
@@ -98,7 +98,7 @@ func ofStreams(sink relay.Sink, given *atomic.Int64) relay.Route {
 	}
 }
 
-// awaitEnd waits until a sink has gone past all runs that there are.
+// awaitEnd waits until a sink has reached the end of the log of runs.
 func (w *world) awaitEnd(t testing.TB, sink string) {
 	t.Helper()
 	testenv.Eventually(t, sink+" is at the end", func() error {

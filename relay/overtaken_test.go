@@ -9,7 +9,7 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// overtaken is a sink that is served by another relay while it is asked for its mark.
+// overtaken is a sink that another relay serves while this one asks for its mark.
 type overtaken struct {
 	relay.Sink
 	once sync.Once
@@ -21,8 +21,8 @@ func (s *overtaken) Mark(ctx context.Context) (relay.Mark, error) {
 	return s.Sink.Mark(ctx)
 }
 
-// TestAnotherRelayIsNoNewEpoch has another relay publish a batch between the questions to the log and to the sink: the
-// sink is ahead of what the log said, and not of the log.
+// TestAnotherRelayIsNoNewEpoch makes another relay publish a batch after this one has read the ledger and before it
+// reads the mark. The sink is then ahead of what was read, but not ahead of the ledger.
 func TestAnotherRelayIsNoNewEpoch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -15,8 +15,8 @@ import (
 )
 
 // TestOpensInPartsAndGoesOn registers a sink on a log whose rows take longer to count than statement_timeout. The relay
-// opens the epoch in parts, and every row is in the sink, once and in order; so is what comes behind. One row in a
-// hundred makes an entry.
+// opens the epoch in parts, and every row is in the sink, once and in order, and so are later rows. One row in a
+// hundred yields an entry.
 func TestOpensInPartsAndGoesOn(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Connect(t, testenv.DirectURL(t)) // whose statement_timeout a pooler would not pass on

@@ -14,8 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestRunsAreFoundByTheirIDs has many runs, a thousand of which are named: the others are not read, whether or not
-// PostgreSQL has statistics of them.
+// TestRunsAreFoundByTheirIDs looks for a thousand of many runs. The others are not read, whether or not PostgreSQL has
+// statistics.
 func TestRunsAreFoundByTheirIDs(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Connect(t, testenv.DirectURL(t))
@@ -44,7 +44,7 @@ func TestRunsAreFoundByTheirIDs(t *testing.T) {
 	}
 }
 
-// explain holds that a statement reads no table of runs as a whole.
+// explain checks that a statement does not scan a whole table of runs.
 func explain(t *testing.T, pool *pgxpool.Pool, table, name, sql string, ids []domain.ID, numbers []int64) {
 	t.Helper()
 	args := []any{pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{

@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestKilledAndStoppedRelays has two relay processes, of which one is killed or stopped again and again wherever it is,
-// while there are writers. Nothing is lost, twice or out of order, and what is stopped delays nobody.
+// TestKilledAndStoppedRelays runs two relay processes beside writers, and kills or stops one of them again and again at
+// any point. No event is lost, doubled or out of order, and a stopped relay delays nobody.
 func TestKilledAndStoppedRelays(t *testing.T) {
 	t.Parallel()
 	direct, events := testenv.DirectURL(t), testenv.RedisURL(t)
@@ -41,7 +41,7 @@ func TestKilledAndStoppedRelays(t *testing.T) {
 		close(written)
 	}()
 	deaths := 0
-	var resumed []*testenv.Process // and superseded; of these a few go on
+	var resumed []*testenv.Process // stopped and replaced; a few of them are resumed
 	for running := true; running; deaths++ {
 		n := rand.N(len(relays))
 		if rand.N(2) == 0 {
@@ -50,7 +50,7 @@ func TestKilledAndStoppedRelays(t *testing.T) {
 		} else {
 			stopped := relays[n]
 			stopped.Pause()
-			relays[n] = start() // the successor; the other resumes while it is at work
+			relays[n] = start() // the successor; the stopped one is resumed while it works
 			time.AfterFunc(rand.N(300*time.Millisecond), stopped.Resume)
 			if resumed = append(resumed, stopped); len(resumed) > 3 {
 				resumed[0].Kill()
@@ -76,7 +76,7 @@ func TestKilledAndStoppedRelays(t *testing.T) {
 	t.Logf("%d deaths, %d events", deaths, report.Events)
 }
 
-// TestStoppedRelayDelaysNobody stops a relay for good: another carries on, and writers do not notice.
+// TestStoppedRelayDelaysNobody stops a relay for good. Another one takes over, and writers do not notice.
 func TestStoppedRelayDelaysNobody(t *testing.T) {
 	t.Parallel()
 	direct, events := testenv.DirectURL(t), testenv.RedisURL(t)
@@ -99,7 +99,7 @@ func TestStoppedRelayDelaysNobody(t *testing.T) {
 	}
 }
 
-// sessions are those of the database, but for this one.
+// sessions returns the sessions of the database, without this one.
 func (w *world) sessions(t *testing.T) (pids []int32) {
 	t.Helper()
 	err := w.pool.QueryRow(t.Context(), `select coalesce(array_agg(pid), '{}') from pg_stat_activity

@@ -12,13 +12,14 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// aged makes all batches there are older than they are kept.
+// aged makes all batches older than the time for which they are kept.
 func (w *world) aged(t *testing.T) {
 	t.Helper()
 	w.sql(t, `update tactus.relay_batches set committed_at = committed_at - interval '8 days'`)
 }
 
-// TestPruneBatches keeps those that a sink lacks and those that are young, and an emptied stream begins a new epoch.
+// TestPruneBatches checks that batches that a sink lacks and young batches are kept, and that an emptied stream begins
+// a new epoch after pruning.
 func TestPruneBatches(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -67,7 +68,7 @@ func TestPruneBatches(t *testing.T) {
 	}
 }
 
-// maintain makes partitions, until none is put off.
+// maintain maintains partitions until none is deferred.
 func (w *world) maintain(t *testing.T) {
 	t.Helper()
 	testenv.Eventually(t, "no partition is put off", func() error {
@@ -79,7 +80,7 @@ func (w *world) maintain(t *testing.T) {
 	})
 }
 
-// TestPruneRunEvents drops a partition of run events when both sinks have had them for long.
+// TestPruneRunEvents drops a partition of run events once both sinks have had all of its events for long enough.
 func TestPruneRunEvents(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -122,7 +123,7 @@ func TestPruneRunEvents(t *testing.T) {
 		if err := r.Prune(t.Context()); err != nil {
 			return err
 		}
-		if n := partitions(); n != before-1 { // one try may be put off: it waits for a lock a tenth of a second only
+		if n := partitions(); n != before-1 { // a try may be deferred: it waits only a tenth of a second for a lock
 			return fmt.Errorf("%d partitions of %d", n, before)
 		}
 		return nil
@@ -166,7 +167,7 @@ func TestSinkAwayBeyondRetention(t *testing.T) {
 	w.awaitTasks(t, "q", all)
 }
 
-// TestPruneWhileTheClockIsAhead has PostgreSQL's clock ten years ahead, as it may be for a minute: no batch counts as
+// TestPruneWhileTheClockIsAhead sets PostgreSQL's clock ten years ahead, as it may be for a minute. No batch counts as
 // old, and nothing is trimmed.
 func TestPruneWhileTheClockIsAhead(t *testing.T) {
 	t.Parallel()

@@ -15,11 +15,11 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// consumer is a service of somebody's that reads by redis-py.
+// consumer is a service that reads by redis-py.
 type consumer struct {
 	mu      sync.Mutex
-	order   []string        // the ids of events, the first time that each was read
-	events  map[string]bool // the same
+	order   []string        // the ids of events, in the order in which each was first read
+	events  map[string]bool // the ids, as a set
 	notices int
 	trouble int
 }
@@ -79,9 +79,9 @@ func consume(t *testing.T, args ...string) *consumer {
 	return c
 }
 
-// TestRedisPyThroughRestarts kills Redis again and again, with its data, without the newest, and without any, while a
-// service reads the stream and the channel by redis-py. Every event reaches it, those of a schedule in order, and
-// notices come again.
+// TestRedisPyThroughRestarts kills Redis again and again, and brings it back with its data, without the newest data,
+// and empty, while a service reads the stream and the channel by redis-py. Every event reaches the service, those of a
+// schedule in order, and notices arrive again after each restart.
 func TestRedisPyThroughRestarts(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, map[string]string{"appendonly": "yes", "appendfsync": "everysec"})

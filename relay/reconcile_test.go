@@ -6,8 +6,8 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// TestReconcile has a sink in epoch e2, which began with batch 5 when the sink was at 3-2. Batch 9 of 4 rows is the
-// newest.
+// TestReconcile has a ledger in epoch e2, which began with batch 5 when the sink was at 3-2. The newest batch is 9,
+// with 4 rows.
 func TestReconcile(t *testing.T) {
 	t.Parallel()
 	life := ledger.State{

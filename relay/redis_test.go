@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestRedisComesBack stops Redis, which comes back with an old copy, and then empty.
+// TestRedisComesBack stops Redis, and brings it back with an old copy of its data, and then empty.
 func TestRedisComesBack(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, nil)
@@ -55,7 +55,7 @@ func TestRedisComesBack(t *testing.T) {
 	w.oneEpoch(t, eventSink)
 }
 
-// loaded reports whether Redis began with a copy that had something in it.
+// loaded reports whether Redis started with a copy that was not empty.
 func (w *world) loaded(t *testing.T) bool {
 	t.Helper()
 	info, err := w.redis.Info(t.Context(), "persistence").Result()
@@ -65,7 +65,7 @@ func (w *world) loaded(t *testing.T) bool {
 	return !strings.Contains(info, "rdb_last_load_keys_loaded:0\r")
 }
 
-// oneEpoch holds that no loss of a sink was taken for one of Postgres.
+// oneEpoch checks that no loss of a sink was taken for a loss of PostgreSQL.
 func (w *world) oneEpoch(t *testing.T, sink string) {
 	t.Helper()
 	if n := w.number(t, `select count(distinct epoch) from tactus.relay_batches where sink = $1`, sink); n != 1 {
@@ -73,7 +73,7 @@ func (w *world) oneEpoch(t *testing.T, sink string) {
 	}
 }
 
-// TestStreamIsEvicted fills Redis until it throws the stream away. With memory again, all of it comes back.
+// TestStreamIsEvicted fills Redis until it evicts the stream. When there is memory again, the whole stream comes back.
 func TestStreamIsEvicted(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, map[string]string{"maxmemory-policy": "allkeys-lru"})
@@ -114,9 +114,9 @@ func TestStreamIsEvicted(t *testing.T) {
 	w.oneEpoch(t, eventSink)
 }
 
-// TestReplicaPromotedWithoutTheTail fails over to a replica that lacks what was published last. Events come again under
-// the same IDs. Of the tasks none comes again that the replica has, though none has started; of those that it lacks,
-// those that are not known to have started, have not expired and are young enough.
+// TestReplicaPromotedWithoutTheTail fails over to a replica that lacks the newest data. Events come again with the same
+// IDs. Tasks that the replica has do not come again, even though none has started; of those that it lacks, the ones
+// come again that are not known to have started, have not expired and are young enough.
 func TestReplicaPromotedWithoutTheTail(t *testing.T) {
 	t.Parallel()
 	primary := testenv.RedisServer(t, map[string]string{"repl-diskless-sync-delay": "0"})
@@ -184,7 +184,7 @@ func follower(t *testing.T, source string) *servers.Redis {
 	return testenv.RedisServer(t, map[string]string{"replicaof": host + " " + port, "repl-diskless-sync-delay": "0"})
 }
 
-// sameAs waits until a replica has what its primary has.
+// sameAs waits until a replica has all data of its primary.
 func sameAs(t *testing.T, replica, primary *goredis.Client) {
 	t.Helper()
 	testenv.Eventually(t, "a replica", func() error {

@@ -11,13 +11,13 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// stuck is a sink that takes nothing until it is mended, and looks at how its relay reports it meanwhile.
+// stuck is a sink that takes nothing until it is mended, and notes what the relay's Stats say about it meanwhile.
 type stuck struct {
 	relay.Sink
 	mended atomic.Bool
 	stats  atomic.Pointer[relay.Relay]
 	tries  atomic.Int64
-	well   atomic.Int64 // tries, but for the first, at which it was reported as served
+	well   atomic.Int64 // tries after the first at which it was reported as served
 }
 
 func (s *stuck) Append(ctx context.Context, at relay.Mark, entries []relay.Entry) (relay.Mark, error) {
@@ -30,7 +30,7 @@ func (s *stuck) Append(ctx context.Context, at relay.Mark, entries []relay.Entry
 	return relay.Mark{}, errors.New("it takes nothing")
 }
 
-// TestStuckSinkIsNeverReady has a sink refuse what it is given for good. Whoever asks between two tries learns so, too.
+// TestStuckSinkIsNeverReady has a sink that fails each time. It is reported as not served between two tries as well.
 func TestStuckSinkIsNeverReady(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -54,7 +54,7 @@ func TestStuckSinkIsNeverReady(t *testing.T) {
 	testenv.Eventually(t, "served", func() error { return r.Stats()[0].Problem })
 }
 
-// TestNothingToPublishIsServed has a relay find its sink again while nothing waits.
+// TestNothingToPublishIsServed lets a relay reach its sink again while nothing waits to be published.
 func TestNothingToPublishIsServed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -75,7 +75,7 @@ func TestNothingToPublishIsServed(t *testing.T) {
 	testenv.Eventually(t, "served", func() error { return r.Stats()[0].Problem })
 }
 
-// unreadable is a sink that at times does not tell its mark.
+// unreadable is a sink that sometimes fails to return its mark.
 type unreadable struct {
 	relay.Sink
 	gone atomic.Bool

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestToldWithGrowingPauses has two kinds of trouble come again and again, with other numbers each time.
+// TestToldWithGrowingPauses repeats failures of two kinds, with other numbers in their texts each time.
 func TestToldWithGrowingPauses(t *testing.T) {
 	t.Parallel()
 	var tally tally
@@ -40,8 +40,8 @@ func TestToldWithGrowingPauses(t *testing.T) {
 	}
 }
 
-// TestTheReadingIsFreshWhileNothingIsDelivered has rows wait for a sink that cannot be reached: since when they wait
-// stays known, and so does that PostgreSQL still answers.
+// TestTheReadingIsFreshWhileNothingIsDelivered has rows that wait for a sink that cannot be reached. It stays known
+// since when they wait, and that PostgreSQL answers.
 func TestTheReadingIsFreshWhileNothingIsDelivered(t *testing.T) {
 	t.Parallel()
 	var tally tally
@@ -54,7 +54,7 @@ func TestTheReadingIsFreshWhileNothingIsDelivered(t *testing.T) {
 	}
 }
 
-// TestMovesAreToldWithGrowingPauses has somebody move the sink every second for an hour, and once more a day later.
+// TestMovesAreToldWithGrowingPauses moves the sink every second for an hour, and once more a day later.
 func TestMovesAreToldWithGrowingPauses(t *testing.T) {
 	t.Parallel()
 	var m moves

@@ -19,7 +19,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// fire makes manual runs of a schedule, which is made when it is not there.
+// fire makes manual runs of a schedule, and creates the schedule if needed.
 func (w *world) fire(t testing.TB, name string, runs int) (ids []string) {
 	t.Helper()
 	d := domain.Definition{Name: name, CronExpression: "0 0 1 1 *", TaskName: "app.task", Queue: name}
@@ -37,7 +37,7 @@ func (w *world) fire(t testing.TB, name string, runs int) (ids []string) {
 	return ids
 }
 
-// handed are the tasks in a queue, in the order in which a worker takes them.
+// handed returns the tasks in a queue, in the order in which a worker takes them.
 func (w *world) handed(t testing.TB, queue string) (ids []string) {
 	t.Helper()
 	all, err := w.redis.LRange(t.Context(), queue, 0, -1).Result()
@@ -55,7 +55,7 @@ func (w *world) handed(t testing.TB, queue string) (ids []string) {
 	return ids
 }
 
-// awaitTasks waits until a queue has exactly these tasks, and Postgres says that they were sent.
+// awaitTasks waits until a queue has exactly these tasks, and their runs are recorded as sent.
 func (w *world) awaitTasks(t testing.TB, queue string, want []string) {
 	t.Helper()
 	testenv.Eventually(t, "tasks in the queue", func() error {
@@ -69,7 +69,7 @@ func (w *world) awaitTasks(t testing.TB, queue string, want []string) {
 	})
 }
 
-// awaitAgain is awaitTasks for what was handed over again by several relays, in whatever order: each of them writes the
+// awaitAgain is awaitTasks for tasks that several relays have handed over again, in any order: each relay writes the
 // events of those runs whose rows it has locked first.
 func (w *world) awaitAgain(t testing.TB, queue string, want []string) {
 	t.Helper()
@@ -99,7 +99,8 @@ func TestTasksAreHandedOverOnce(t *testing.T) {
 	w.awaitTasks(t, "q", all)
 }
 
-// TestBrokerLosesTasks flushes the broker: only what is not known to have started comes again, under the same task ids.
+// TestBrokerLosesTasks flushes the broker: only tasks that are not known to have started come again, with the same task
+// ids.
 func TestBrokerLosesTasks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -132,8 +133,9 @@ func TestBrokerLosesTasks(t *testing.T) {
 	w.awaitAgain(t, "q", append(all[4:], later...))
 }
 
-// TestRepeatedLossesAreBounded has the broker lose its data, and its mark alone, again and again. A run is handed over
-// again for each loss as long as it is young by when it fired, and not for ever because of the event that did so.
+// TestRepeatedLossesAreBounded makes the broker lose its data, and its mark alone, again and again. A run is handed
+// over again after each loss while it is young, counted from its firing; the events that hand it over again do not make
+// it young.
 func TestRepeatedLossesAreBounded(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(context.Context, *goredis.Client) error{
@@ -178,8 +180,9 @@ func TestRepeatedLossesAreBounded(t *testing.T) {
 	}
 }
 
-// TestExpiryCountsFromHandingOver hands a run over that has waited for a relay longer than it lives, and hands runs
-// over again: the first lives as long as any other, and message and row always say the same.
+// TestExpiryCountsFromHandingOver hands over a run that has waited for a relay for longer than its time to expire, and
+// hands runs over again. The first one expires as long after being handed over as any other, and message and row always
+// have the same expiry.
 func TestExpiryCountsFromHandingOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -210,7 +213,7 @@ func TestExpiryCountsFromHandingOver(t *testing.T) {
 	w.expire(t, "q", began.Add(10*time.Minute), ended.Add(10*time.Minute))
 }
 
-// clock is PostgreSQL's.
+// clock returns PostgreSQL's time.
 func (w *world) clock(t testing.TB) (now time.Time) {
 	t.Helper()
 	if err := w.pool.QueryRow(t.Context(), `select clock_timestamp()`).Scan(&now); err != nil {
@@ -219,7 +222,8 @@ func (w *world) clock(t testing.TB) (now time.Time) {
 	return now
 }
 
-// expire checks of all tasks in a queue that their messages expire when their rows say, between two instants.
+// expire checks that the messages of all tasks in a queue have the expiry of their rows, which lies between two
+// instants.
 func (w *world) expire(t testing.TB, queue string, from, to time.Time) {
 	t.Helper()
 	all, err := w.redis.LRange(t.Context(), queue, 0, -1).Result()
@@ -246,8 +250,8 @@ func (w *world) expire(t testing.TB, queue string, from, to time.Time) {
 	}
 }
 
-// TestBrokerLosesItsMark deletes only the sink's own key, as an eviction does, or has somebody write into it what is no
-// mark: tasks that wait come twice at most.
+// TestBrokerLosesItsMark deletes only the sink's own key, as an eviction does, or spoils the mark in it. Waiting tasks
+// come at most twice.
 func TestBrokerLosesItsMark(t *testing.T) {
 	t.Parallel()
 	const key = "tactus:sink:" + taskSink
@@ -286,8 +290,8 @@ func losesItsMark(t *testing.T, lose func(context.Context, *goredis.Client) erro
 	w.awaitTasks(t, "q", append(all, later...))
 }
 
-// TestTasksDoNotComeAgainInANewEpoch makes the server another one, and one that was restored from before. Runs that
-// were made meanwhile are handed over.
+// TestTasksDoNotComeAgainInANewEpoch changes the identity of the server, and restores the database. No task comes
+// again, and runs that were made meanwhile are handed over.
 func TestTasksDoNotComeAgainInANewEpoch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -312,7 +316,7 @@ func TestTasksDoNotComeAgainInANewEpoch(t *testing.T) {
 	}
 }
 
-// TestUnencodableRun is set aside; all others go on.
+// TestUnencodableRun has a run that cannot be encoded: it is set aside, and all others go on.
 func TestUnencodableRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -339,7 +343,7 @@ select d.reason, r.status, r.error from tactus.deadletters d join tactus.runs r 
 	}
 }
 
-// TestQueueOfTheWrongType refuses message 250 of 500.
+// TestQueueOfTheWrongType has a message, 250 of 500, whose queue is a key of another type.
 func TestQueueOfTheWrongType(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -360,7 +364,7 @@ func TestQueueOfTheWrongType(t *testing.T) {
 	w.awaitTasks(t, "q", all)
 }
 
-// interrupted is a sink whose relay dies as soon as something that was refused is set aside.
+// interrupted is a sink whose relay dies as soon as a refused entry was set aside.
 type interrupted struct {
 	relay.Sink
 	refused bool
@@ -376,8 +380,8 @@ func (s *interrupted) Append(ctx context.Context, at relay.Mark, entries []relay
 	return now, err
 }
 
-// TestSetAsideStaysAside has a relay die between setting a run aside and moving the sink past it. Mended meanwhile, the
-// run is not handed over all the same: somebody may put it back.
+// TestSetAsideStaysAside lets a relay die between setting a run aside and moving the sink past it. Even if the cause is
+// mended meanwhile, the run is not handed over, because somebody may put it back.
 func TestSetAsideStaysAside(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -408,7 +412,7 @@ func TestSetAsideStaysAside(t *testing.T) {
 	}
 }
 
-// otherTasks is a sink beside that of tasks.
+// otherTasks returns a second sink of tasks.
 func (w *world) otherTasks(t testing.TB) relay.Sink {
 	t.Helper()
 	sink, err := redis.NewTaskSink(w.redis, "other")
@@ -418,5 +422,5 @@ func (w *world) otherTasks(t testing.TB) relay.Sink {
 	return sink
 }
 
-// nothing is for a sink that no row is for.
+// nothing is the encoder of a sink that no row is for.
 func nothing(outbox.Row, string) (*message.Message, error) { return nil, nil }

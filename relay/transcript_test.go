@@ -104,7 +104,7 @@ func (s *stage) do(t *testing.T, c transcript.Command) error {
 	return nil
 }
 
-// disturb loses what Redis has, puts an old copy back, or makes a queue's key one that is no list.
+// disturb empties Redis, puts an old copy of its data back, or gives a queue's key another type.
 func (s *stage) disturb(t *testing.T, how, key string) error {
 	t.Helper()
 	ctx := t.Context()
@@ -169,7 +169,7 @@ func (s *stage) tellNew(where string, before *[]string, now []string) {
 	*before = now
 }
 
-// entries are the entries of the stream, each in words.
+// entries returns the entries of the stream, each as a text.
 func (s *stage) entries(t *testing.T) (all []string) {
 	t.Helper()
 	found, err := s.redis.XRange(t.Context(), redis.EventStream, "-", "+").Result()
@@ -231,7 +231,7 @@ func (s *stage) tell(who, what string) {
 	s.lines = append(s.lines, who+": "+what)
 }
 
-// teller has what a relay logs told in the transcript.
+// teller is a log handler that adds a relay's log lines to the transcript.
 type teller struct {
 	stage *stage
 	who   string
@@ -245,7 +245,7 @@ var runInReference = regexp.MustCompile(`^[0-9a-f-]{36}`)
 // Handle implements slog.Handler.
 func (l teller) Handle(_ context.Context, r slog.Record) error {
 	if r.Message == "published" || r.Message == "sink is served again" {
-		return nil // what is published is told of Redis, and when is up to the machine
+		return nil // the transcript shows publishing by the content of Redis, since its time depends on the machine
 	}
 	text := r.Message
 	r.Attrs(func(a slog.Attr) bool {

@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// broken makes a queue take nothing.
+// broken makes a queue refuse all entries.
 func (w *world) broken(t *testing.T, queue string) {
 	t.Helper()
 	if err := w.redis.Set(t.Context(), queue, "not a list", 0).Err(); err != nil {
@@ -22,7 +22,7 @@ func (w *world) broken(t *testing.T, queue string) {
 	}
 }
 
-// awaitNumber waits until a query counts so many.
+// awaitNumber waits until a query returns a number.
 func (w *world) awaitNumber(t *testing.T, what string, want int64, sql string) {
 	t.Helper()
 	testenv.Eventually(t, what, func() error {
@@ -40,8 +40,8 @@ const (
 		and r.status = 'failed' and r.error = 'it could not be handed over: ' || d.reason`
 )
 
-// TestLockedLettersStopNoOtherQueue has somebody lock the whole table of the dead letters while one queue takes
-// nothing. All others go on. What is set aside is so at once, its run with it, and is listed when the table is free.
+// TestLockedLettersStopNoOtherQueue locks the whole table of the dead letters while one queue refuses all entries. All
+// other queues go on. Refused entries are set aside at once, and their runs end; they are listed when the lock is gone.
 func TestLockedLettersStopNoOtherQueue(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"access exclusive", "share"} {
@@ -86,8 +86,8 @@ func TestLockedLettersStopNoOtherQueue(t *testing.T) {
 	}
 }
 
-// TestUnlistedStaysAside is TestSetAsideStaysAside with a locked table of dead letters, and a run that somebody has
-// locked: only what is unlisted says that it was set aside. The run ends when it is free.
+// TestUnlistedStaysAside is TestSetAsideStaysAside with a locked table of dead letters and a locked run: only
+// tactus.unlisted shows that the run was set aside. The run ends when its lock is gone.
 func TestUnlistedStaysAside(t *testing.T) {
 	t.Parallel()
 	w, other := bounded(t)
@@ -106,7 +106,7 @@ func TestUnlistedStaysAside(t *testing.T) {
 	other.awaitNumber(t, "set aside", 1, `select count(*) from tactus.unlisted`)
 	stop()
 	w.redis.Del(t.Context(), "bad")
-	stop = w.carry(t, w.tasks(t)) // while the table is locked
+	stop = w.carry(t, w.tasks(t)) // the table is still locked
 	other.awaitTasks(t, "q", all)
 	stop()
 	free()
@@ -126,8 +126,8 @@ func TestUnlistedStaysAside(t *testing.T) {
 	other.awaitNumber(t, "the upkeep lists the letter", 1, listedRuns)
 }
 
-// TestListsLetters lists letters in the order in which they were set aside, more of them than are moved at once. One
-// that somebody has locked is left for later, and one that has been dropped before stays so.
+// TestListsLetters lists more letters than are moved at once, in the order in which they were set aside. A locked one
+// is left for later, and one that was dropped before stays dropped.
 func TestListsLetters(t *testing.T) {
 	t.Parallel()
 	w, other := bounded(t)
@@ -165,7 +165,7 @@ func TestListsLetters(t *testing.T) {
 	}
 }
 
-// TestEventIsUnlisted sets an event aside while somebody has locked the table of the dead letters: it is not taken for
+// TestEventIsUnlisted sets an event aside while the table of the dead letters is locked. Verify does not take it for
 // lost.
 func TestEventIsUnlisted(t *testing.T) {
 	t.Parallel()
@@ -186,7 +186,7 @@ func TestEventIsUnlisted(t *testing.T) {
 	other.awaitEvents(t)
 }
 
-// TestSetsAsideOnTheSchemaBefore runs where the table of what is unlisted is not yet.
+// TestSetsAsideOnTheSchemaBefore runs on a schema without tactus.unlisted.
 func TestSetsAsideOnTheSchemaBefore(t *testing.T) {
 	t.Parallel()
 	w, other := bounded(t)

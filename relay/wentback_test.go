@@ -15,9 +15,9 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestStandbyPromoted serves nothing from a standby. The standby then lags, and is promoted without the tail: a new
-// epoch has whatever is committed there from then on, under versions that the stream has seen before, and no task comes
-// again.
+// TestStandbyPromoted checks that a relay serves nothing from a standby. The standby then lags, and is promoted without
+// the tail of the log. A new epoch has everything that is committed there from then on, with versions that the stream
+// has seen before, and no task comes again.
 func TestStandbyPromoted(t *testing.T) {
 	t.Parallel()
 	primary, url := testenv.Postgres(t, nil)
@@ -51,7 +51,7 @@ func TestStandbyPromoted(t *testing.T) {
 }
 
 // TestRestoredElsewhere restores a dump on a server whose transactions have lower numbers, where changes are committed
-// before a relay comes. With a tail, the stream has what the dump has not.
+// before a relay starts. With a tail, the stream has events that the dump lacks.
 func TestRestoredElsewhere(t *testing.T) {
 	t.Parallel()
 	for name, tail := range map[string]int{"without a tail": 0, "with a tail": 3} {
@@ -95,8 +95,8 @@ func TestRestoredElsewhere(t *testing.T) {
 	}
 }
 
-// goesOn changes something, and holds that the stream tells of one new epoch, that who follows it has then what
-// Postgres has, and that of the tasks none is missing and none came again.
+// goesOn changes a schedule, and checks that the stream has one new epoch, that a consumer of the stream then has what
+// PostgreSQL has, and that no task is missing or came again.
 func (w *world) goesOn(t *testing.T, tasks []string) {
 	t.Helper()
 	w.put(t, "a", 3)
@@ -113,7 +113,7 @@ func (w *world) goesOn(t *testing.T, tasks []string) {
 	}
 }
 
-// tells holds that verify names each gap that a restore has left, once.
+// tells checks that verify names each gap that a restore has left, once.
 func (w *world) tells(t *testing.T, want ...string) {
 	t.Helper()
 	report := w.awaitEvents(t)
@@ -128,7 +128,7 @@ func (w *world) tells(t *testing.T, want ...string) {
 	}
 }
 
-// awaitRefusal waits until no sink is served, and holds that the reason is clear.
+// awaitRefusal waits until no sink is served, and checks the reason.
 func awaitRefusal(t *testing.T, r *relay.Relay) {
 	t.Helper()
 	testenv.Eventually(t, "a refusal", func() error {
@@ -172,7 +172,7 @@ func (w *world) follow(t *testing.T) (epochs int, newest map[string]string) {
 	return epochs, newest
 }
 
-// newest is what the log has of each schedule, whatever server its rows come from.
+// newest returns the newest version of each schedule in the log, whatever server its rows come from.
 func (w *world) newest(t *testing.T) map[string]string {
 	t.Helper()
 	newest := map[string]string{}

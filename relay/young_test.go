@@ -18,8 +18,8 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// restored makes the log one that was restored on another server, where the transactions of some rows have the number
-// of one that is open there, and gives that, with a change and a run of its own.
+// restored makes the log look as if restored on another server, where the transactions of some rows have the number of
+// one that is open there. It returns this open transaction, which has a change and a run of its own.
 func (w *world) restored(t *testing.T, xids string) (open pgx.Tx, run string) {
 	t.Helper()
 	open, err := w.pool.Begin(t.Context())
@@ -49,8 +49,8 @@ insert into tactus.outbox (topic, aggregate_id, version, type, data)
 select 'run', r.id, 1, 'run.due', tactus.run_due(s.id, s.name, s.task, r.id, r.due_at, r.kind) from s, r
 returning aggregate_id::text`
 
-// TestRunningNumber restores a log elsewhere, where an open transaction has the number of some of its rows, or of all:
-// rows are there when they are, whatever their number, and what the transaction commits comes when it does.
+// TestRunningNumber restores a log on another server, where an open transaction has the number of some of its rows, or
+// of all. Restored rows are published at once, whatever their number, and those of the transaction when it commits.
 func TestRunningNumber(t *testing.T) {
 	t.Parallel()
 	for name, xids := range map[string]string{
@@ -87,8 +87,8 @@ func TestRunningNumber(t *testing.T) {
 	}
 }
 
-// TestForgetsAtOnce has sinks whose newest batch lost a row: nobody serves them until they are forgotten, which is done
-// at once.
+// TestForgetsAtOnce has sinks whose newest batch has lost a row. No relay serves them until they are forgotten, which
+// is possible at once.
 func TestForgetsAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -124,8 +124,8 @@ func TestForgetsAtOnce(t *testing.T) {
 	}
 }
 
-// TestLargeNumbers has a sink that has come beyond 2^31, as a stranger's ID of milliseconds can bring it: epochs begin
-// all the same.
+// TestLargeNumbers has a sink with batch numbers beyond 2^31, as after a foreign ID of milliseconds. Epochs begin all
+// the same.
 func TestLargeNumbers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -159,8 +159,8 @@ func TestLargeNumbers(t *testing.T) {
 	}
 }
 
-// TestPutBackOnTheSameTimeline has a relay asleep while the volume is put back to before its last batches, on which
-// others cut more: it cuts nothing from where it was.
+// TestPutBackOnTheSameTimeline puts the volume back to a state before the last batches while a relay sleeps, and lets
+// other relays cut further ones. The sleeping relay cuts nothing behind its old batch.
 func TestPutBackOnTheSameTimeline(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

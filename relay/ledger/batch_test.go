@@ -17,7 +17,7 @@ import (
 
 const sink = "events"
 
-// open begins an epoch of the sink, which has nothing yet.
+// open begins an epoch of an empty sink.
 func open(t *testing.T, pool *pgxpool.Pool, epoch string) (ledger.State, *ledger.Reader) {
 	t.Helper()
 	before := life(t, pool)
@@ -50,7 +50,7 @@ func next(t *testing.T, r *ledger.Reader, after ledger.Batch) ledger.Batch {
 	return b
 }
 
-// positions reads a batch, and checks that it has as many rows as it says.
+// positions reads a batch, checks its number of rows, and returns their positions.
 func positions(t *testing.T, r *ledger.Reader, b ledger.Batch) (all []int64) {
 	t.Helper()
 	for row, err := range r.Rows(t.Context(), b, 0) {
@@ -115,7 +115,7 @@ func TestBatchesHaveEachRowOnce(t *testing.T) {
 	}
 }
 
-// TestManyRelaysCutTheSameBatches has several cut the batches while there are writers.
+// TestManyRelaysCutTheSameBatches lets several relays cut batches while writers write.
 func TestManyRelaysCutTheSameBatches(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -167,7 +167,8 @@ func TestManyRelaysCutTheSameBatches(t *testing.T) {
 	}
 }
 
-// TestEpochOverRowsOfAnotherServer begins an epoch over rows whose xids are still to come here, as after a restore.
+// TestEpochOverRowsOfAnotherServer begins an epoch over rows whose xids this server has still to assign, as after a
+// restore.
 func TestEpochOverRowsOfAnotherServer(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

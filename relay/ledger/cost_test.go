@@ -17,7 +17,7 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// explaining has PostgreSQL explain each statement that reads rows of the log, besides running it.
+// explaining runs statements, and also makes PostgreSQL explain each one that reads rows of the log.
 type explaining struct {
 	*pgxpool.Pool
 	t      *testing.T
@@ -55,7 +55,7 @@ func (e *explaining) explain(ctx context.Context, sql string, args []any) {
 	e.blocks, e.temp, e.plans = e.blocks+p.Hit+p.Read, e.temp+p.Temp, append(e.plans, p.String())
 }
 
-// plan is what PostgreSQL says of a node of a plan.
+// plan is a node of PostgreSQL's explanation.
 type plan struct {
 	Node  string  `json:"Node Type"`
 	Index string  `json:"Index Name"`
@@ -79,9 +79,9 @@ const logged = `
 insert into tactus.outbox (topic, aggregate_id, version, type, data)
 select $1, md5(n::text)::uuid, n, 'run.due', json_build_object('kwargs', repeat('x', 1000)) from generate_series(1, $2::int) n`
 
-// TestARowCostsTheSameInAnyBacklog counts what PostgreSQL reads to cut a batch and to give its rows, while it knows
-// nothing of the table yet: as much for each row in a long batch as in a short one, and behind a long log as behind a
-// short one; by an index, and with nothing sorted.
+// TestARowCostsTheSameInAnyBacklog counts the blocks that PostgreSQL reads to cut a batch and to return its rows,
+// without statistics of the table. The cost of a row is the same in a long batch as in a short one, and behind a long
+// log as behind a short one; all rows are found by an index, and nothing is sorted.
 func TestARowCostsTheSameInAnyBacklog(t *testing.T) {
 	t.Parallel()
 	const short, long = 1000, 60_000
@@ -182,7 +182,7 @@ func (e *explaining) write(q outbox.Querier, rows int) {
 	}
 }
 
-// TestWhatIsNotForASinkCostsNothing asks whether a long batch has a row for a sink.
+// TestWhatIsNotForASinkCostsNothing checks the cost of asking whether a long batch has a row for a sink.
 func TestWhatIsNotForASinkCostsNothing(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Connect(t, uncompiled(t))
@@ -214,7 +214,7 @@ func TestWhatIsNotForASinkCostsNothing(t *testing.T) {
 	}
 }
 
-// weighing counts what the statements that read rows of the log give.
+// weighing counts the bytes that statements which read rows of the log return.
 type weighing struct {
 	*pgxpool.Pool
 	pages []int // bytes, by statement
@@ -226,7 +226,7 @@ func (w *weighing) Query(ctx context.Context, sql string, args ...any) (pgx.Rows
 	return &weighed{rows, w}, err
 }
 
-// weighed is the rows of a statement, each of which is counted when it is read.
+// weighed wraps the rows of a statement, and counts each row that is read.
 type weighed struct {
 	pgx.Rows
 	by *weighing
@@ -240,9 +240,9 @@ func (w *weighed) Next() bool {
 	return next
 }
 
-// TestNoStatementReadsMoreThanSoMuch reads batches whose rows have a kilobyte, and then a quarter of a megabyte: each
-// row comes once and in order, no statement reads much more than a page, and once it is known what the rows have, few
-// statements read anything twice.
+// TestNoStatementReadsMoreThanSoMuch reads batches whose rows have first a kilobyte, and then a quarter of a megabyte.
+// Each row comes once and in order, no statement reads much more than a page, and once the size of rows is known, few
+// rows are read twice.
 func TestNoStatementReadsMoreThanSoMuch(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Connect(t, uncompiled(t))

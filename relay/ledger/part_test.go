@@ -15,7 +15,7 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// many rows take far longer to count than a part takes to cut.
+// many is a number of rows that take far longer to count than a part takes to cut.
 const many = 400_000
 
 const backlog = `
@@ -108,8 +108,8 @@ func TestReadsInHalvedPages(t *testing.T) {
 	}
 }
 
-// TestLookReadsNoBacklog has one transaction write nearly all rows, and Postgres know it, while another one is open:
-// whoever looks for what is new finds the rows of that one by an index all the same.
+// TestLookReadsNoBacklog has one transaction that has written nearly all rows, with statistics that say so, while
+// another one is open. A look for new rows finds those of the open one by an index all the same.
 func TestLookReadsNoBacklog(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Connect(t, testenv.DirectURL(t))
@@ -145,7 +145,7 @@ func cutWhatever(t *testing.T, r *ledger.Reader, after ledger.Batch) (ledger.Bat
 	}
 }
 
-// parts cuts, in haste, what follows the first part, and gives the positions of all.
+// parts cuts the parts that follow the first one, with little patience, and returns the positions of all rows.
 func parts(t *testing.T, hurried, calm *ledger.Reader, b ledger.Batch) (all []int64, last ledger.Batch) {
 	t.Helper()
 	first := b
@@ -166,7 +166,7 @@ func parts(t *testing.T, hurried, calm *ledger.Reader, b ledger.Batch) (all []in
 }
 
 // TestOpensInParts registers a sink on a log whose rows take longer to count than statement_timeout. The epoch begins
-// with parts, which have every row once and in order; who opens another one in the middle of them begins again.
+// with parts, which have every row once and in order; an epoch that is opened in the middle of the parts begins again.
 func TestOpensInParts(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Connect(t, testenv.DirectURL(t)) // whose statement_timeout a pooler would not pass on
@@ -218,7 +218,7 @@ func TestOpensInParts(t *testing.T) {
 	}
 }
 
-// TestHandsOverAgainInParts has a sink of tasks that lost more than can be counted at once.
+// TestHandsOverAgainInParts has a sink of tasks that has lost more than can be counted at once.
 func TestHandsOverAgainInParts(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Connect(t, testenv.DirectURL(t)) // whose statement_timeout a pooler would not pass on

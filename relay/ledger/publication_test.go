@@ -8,8 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// TestUnderAPublication has somebody replicate all tables of the database: batches are cut, reported and pruned all the
-// same. Without a primary key PostgreSQL would refuse to update or delete their rows.
+// TestUnderAPublication publishes all tables of the database for logical replication. Batches are cut, reported and
+// pruned all the same. Without primary keys PostgreSQL would refuse to update or delete rows of their tables.
 func TestUnderAPublication(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

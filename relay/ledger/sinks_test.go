@@ -10,7 +10,7 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// TestForget has two sinks, of which one has been gone for a day: the log was kept for it.
+// TestForget has two sinks, one of which was not served for a day, so that the log was kept for it.
 func TestForget(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
