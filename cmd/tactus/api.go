@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -109,6 +110,16 @@ func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, worker
 		Rules: notify.NewStore(pool),
 		Moved: func(ctx context.Context, pattern string, route *domain.Route) (importer.Moves, error) {
 			return importer.Moved(ctx, pool, pattern, route, workers.DefaultQueue)
+		},
+		Doctor: func(ctx context.Context) []string {
+			var said strings.Builder
+			d := &diagnosis{to: &said}
+			if d.database(ctx, pool) == nil {
+				if err := d.parts(ctx, pool); err != nil {
+					d.sick("%v", err)
+				}
+			}
+			return strings.Split(said.String(), "\n")
 		},
 		Cancel: func(ctx context.Context, o revoke.Order) ([]revoke.Cancelled, error) {
 			return revoke.Cancel(ctx, pool, o)

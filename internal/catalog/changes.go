@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -38,16 +39,19 @@ func byOf(headers []byte) (by By) {
 const maxBack = 5_000
 
 // changesBack finds the chosen ones of schedules, calendars, routes and notification rules among the newest events
-// before a position by their short columns, and reads only the documents of these.
+// before a position by their short columns, and reads only the documents of these. It finds the name of whoever made an
+// event anywhere in its headers.
 var changesBack = `
 with looked_at as materialized (
-    select position, topic, aggregate_id, type from tactus.outbox
+    select position, topic, aggregate_id, type, case when @actor::text <> '' then headers::text end as said
+    from tactus.outbox
     where topic = any ('{schedule,route,rule}') and position < @before::bigint
     order by position desc limit @back::bigint
 ),
 chosen as materialized (
     select position, topic from looked_at
     where (@schedule::uuid is null or aggregate_id = @schedule) and (@type::text = '' or type = @type)
+        and (@actor = '' or strpos(coalesce(said, ''), to_json(@actor)::text) > 0)
         and (cardinality(@scope_tags::text[]) + cardinality(@scope_names::text[]) = 0
             or exists (select from tactus.schedules s where s.id = aggregate_id and ` + sqlexpr.InScope + `))
     order by position desc limit @limit::bigint
@@ -76,7 +80,7 @@ func (c *Catalog) Changes(
 			return err
 		}
 		rows, err := tx.Query(ctx, changesBack, pgx.QueryExecModeExec, scoped(ctx, pgx.NamedArgs{
-			"before": before, "back": maxBack, "schedule": f.Schedule, "type": string(f.Type), "limit": limit,
+			"before": before, "back": maxBack, "schedule": f.Schedule, "type": string(f.Type), "limit": limit, "actor": f.Actor,
 		}))
 		if err != nil {
 			return err
@@ -99,6 +103,7 @@ func (c *Catalog) Changes(
 		case looked == maxBack:
 			next = end
 		}
+		all = slices.DeleteFunc(all, func(e Change) bool { return f.Actor != "" && e.Actor != f.Actor })
 		return nil
 	})
 	if err != nil {

@@ -75,6 +75,33 @@ with open_ones as (
 select least(count(*), @most), ` + sqlexpr.InYears("min(fired_at)") + `
 from open_ones where status = 'due' and not waiting`
 
+// Process is a process that is alive.
+type Process struct {
+	Name  string // what it is, and where
+	Zones string // its release of the time zone data
+	Seen  time.Time
+}
+
+const readProcesses = `
+select process, version, seen_at from tactus.zone_processes
+where seen_at > clock_timestamp() - make_interval(mins => 3) order by process limit 100`
+
+// Processes returns the processes that have been seen within three minutes, by name.
+func (c *Catalog) Processes(ctx context.Context) (all []Process, err error) {
+	err = c.read(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, readProcesses, pgx.QueryExecModeExec)
+		if err != nil {
+			return err
+		}
+		all, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Process])
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read processes: %w", err)
+	}
+	return all, nil
+}
+
 // Parts reads what the database knows about the processes.
 func (c *Catalog) Parts(ctx context.Context) (p Parts, err error) {
 	err = c.read(ctx, func(tx pgx.Tx) error {

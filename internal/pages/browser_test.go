@@ -130,6 +130,13 @@ func call[P, R any](command cdp.Command[P, R], params P) chromedp.Action[chromed
 	})
 }
 
+// inScheme has pages shown in a theme, as a device does that prefers it.
+func inScheme(scheme string) chromedp.Action[chromedp.Void] {
+	return call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+	})
+}
+
 func (b *tab) fault(text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -187,6 +194,9 @@ func TestJourneysInABrowser(t *testing.T) {
 	t.Run("what fails is shown on every page, and no script of it runs", s.showsEveryPage)
 	t.Run("several schedules are paused at once, and put back", s.pausesSeveral)
 	t.Run("who has a key for reading reads, and changes nothing", s.logsIn)
+	t.Run("two people edit one schedule", s.twoEdit)
+	t.Run("a session that ends loses nothing", s.losesTheSession)
+	t.Run("a database that is away comes back", s.losesTheDatabase)
 	t.Run("a line that is lost comes back", s.losesTheLine)
 }
 
@@ -235,6 +245,12 @@ func (s *stack) tells(t *testing.T) {
 		chromedp.Click(chromedp.CSS("button.main")),
 	)
 	b.await("the fault beside its field", `document.querySelector("#err-url")?.innerText.includes("say where it is sent")`)
+	for _, scheme := range []string{"light", "dark"} {
+		b.do(inScheme(scheme))
+		for _, violation := range s.axe(b, scheme) {
+			t.Errorf("a rule that is refused, %s: %s", scheme, violation)
+		}
+	}
 	b.wentWrong() // the console tells of the 422
 	b.do(chromedp.SendKeys(chromedp.CSS("[name=url]"), receiver.URL+"/hush"), chromedp.Click(chromedp.CSS("button.main")))
 	b.await("its secret", `document.querySelector("#secret")?.innerText.startsWith("whsec_")`)
@@ -344,9 +360,11 @@ func (s *stack) showsEveryPage(t *testing.T) {
 	_, answered := s.ran(t, `{"name":"answers","cron_expression":"0 0 1 1 *","task_name":"app.answer"}`, "succeeded")
 	b := s.tab(t)
 	for _, scheme := range []string{"light", "dark"} {
-		b.do(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}))
+		b.do(inScheme(scheme))
 		for _, address := range []string{
 			"/", "/schedules?tag=" + url.QueryEscape(hostile), "/schedules/bulk?action=disable&which=all", "/schedules/bulk?action=retag&id=" + id, "/schedules/" + id, "/schedules/" + id + "/edit", "/schedules/" + id + "/delete", "/schedules/new",
+			"/schedules", "/schedules/bulk?action=delete&which=all", "/runs", "/runs/bulk?action=cancel&id=" + failed, "/runs/bulk?action=rerun&which=all&state=failed",
+			"/calendar", "/calendar?span=day", "/calendar?span=month", "/calendars", "/docs",
 			"/runs?state=wrong", "/runs/" + failed, "/runs/" + answered, "/log", "/system", "/system/deadletters", "/system/keys", "/system/routes", "/system/routes/edit", "/system/notifications", "/system/notifications/new", "/system/notifications/on-call", "/system/moving?report=day", "/sessions", "/login",
 		} {
 			b.do(chromedp.Navigate(s.url + address))

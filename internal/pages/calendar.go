@@ -1,7 +1,9 @@
 package pages
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// calendarData answers: what runs when, when are many schedules due at once, and when is it quiet?
+// calendarData answers: what ran and what runs when, when are many schedules due at once, and when is it quiet?
 type calendarData struct {
 	Tag    string
 	Span   string
@@ -25,9 +27,12 @@ type calendarData struct {
 	Left   int64 // schedules that could not be counted
 	Unseen int64 // calendars beyond calendarsShown, whose days are not marked
 	Said   string
+	Went   string // what became of the runs of the hours that have passed; empty if none has
 	Zone   string
-	Due    []dueRow // filled for a span of one day
+	Due    []dueRow   // filled for a span of one day
+	Ran    []runsLine // the same
 	Cut    bool
+	RanCut bool
 }
 
 // dayLine is a day of the calendar, divided by the hours of the viewer's clock.
@@ -38,10 +43,12 @@ type dayLine struct {
 	Closed        []string // entries of calendars on that day
 }
 
-// hourCell tells how many schedules are due in an hour.
+// hourCell tells how many schedules are due in an hour, or how many runs were due in one that has passed.
 type hourCell struct {
 	Count, Level int64 // Level is 0 to 4, or 5 when far more are due than on average
 	Said         string
+	Past         bool
+	Failed       int64
 }
 
 type dueRow struct {
@@ -57,6 +64,8 @@ const (
 	calendarsShown = 100 // on the page
 	daysShown      = 200 // days and ranges of one calendar
 	dueShown       = 200
+	ranShown       = 100
+	mostDaysBack   = 366
 )
 
 // calendarFilter is what the address of the page selects.
@@ -89,7 +98,7 @@ func (v *view) calendarFilter() calendarFilter {
 	}
 	today := f.day(0)
 	f.From = today
-	if day, err := time.ParseInLocation(time.DateOnly, q.Get("from"), zone); err == nil && day.After(today) && day.Before(f.day(366)) {
+	if day, err := time.ParseInLocation(time.DateOnly, q.Get("from"), zone); err == nil && day.After(f.day(-mostDaysBack-1)) && day.Before(f.day(366)) {
 		f.From = day
 	}
 	return f
@@ -108,7 +117,7 @@ func (s *site) calendar() {
 			other.Span = span.Value
 			d.Spans = append(d.Spans, choice{other.address(), span.Text, span.Value == f.Span})
 		}
-		if today := (calendarFilter{From: v.Now.In(f.From.Location())}).day(0); f.From.After(today) {
+		if oldest := (calendarFilter{From: v.Now.In(f.From.Location())}).day(-mostDaysBack); f.From.After(oldest) {
 			before := f
 			before.From = f.day(-days)
 			d.Before = before.address()
@@ -120,11 +129,15 @@ func (s *site) calendar() {
 			d.Hours = append(d.Hours, fmt.Sprintf("%02d", h))
 		}
 		v.fillDays(&d, f, days)
+		v.fillPast(&d, f, days)
 		if err := v.markClosed(&d, f, days); err != nil {
 			return "", nil, err
 		}
 		if days > 1 {
 			return "calendar", d, nil
+		}
+		if err := v.fillRan(&d, f); err != nil {
+			return "", nil, err
 		}
 		return "calendar", d, v.fillDue(&d, f)
 	})
@@ -134,8 +147,6 @@ func (s *site) calendar() {
 // fillDays counts the schedules that are due in each hour. On a day on which the clocks change, the skipped hour stays
 // empty, and the two hours of the same name are added up.
 func (v *view) fillDays(d *calendarData, f calendarFilter, days int) {
-	hours := int(f.day(days).Sub(f.From) / time.Hour)
-	density := v.agenda.of(v.ctx(), f.From.Unix(), time.Hour, hours, f.Tag)
 	for n := range days {
 		day := f.day(n)
 		one := f
@@ -144,6 +155,12 @@ func (v *view) fillDays(d *calendarData, f calendarFilter, days int) {
 			Name: day.Format("01-02 ") + weekdays[v.Lang][day.Weekday()], Address: one.address(), Hours: make([]hourCell, 24), Today: !v.Now.Before(day),
 		})
 	}
+	if !v.Now.Before(f.day(days)) {
+		d.Known = true
+		return
+	}
+	hours := int(f.day(days).Sub(f.From) / time.Hour)
+	density := v.agenda.of(v.ctx(), f.From.Unix(), time.Hour, hours, f.Tag)
 	if density == nil {
 		return
 	}
@@ -179,6 +196,93 @@ func (v *view) fillDays(d *calendarData, f calendarFilter, days int) {
 	if total > 0 {
 		d.Said = v.T("at most %s schedules in an hour, at %s", count(most), v.at(at, "").Clock)
 	}
+}
+
+// pastHours is the key of what became of the runs of some hours.
+type pastHours struct {
+	from, to   int64 // Unix seconds
+	scope, tag string
+}
+
+// newPasts returns the cache of what became of the runs that calendars show.
+func newPasts(c *catalog.Catalog, log *slog.Logger) *kept[pastHours, catalog.RunSummary] {
+	return newKept(dayKept, log, func(ctx context.Context, p pastHours) (catalog.RunSummary, error) {
+		from, to := time.Unix(p.from, 0), time.Unix(p.to, 0)
+		filter := catalog.RunFilter{DueFrom: &from, DueTo: &to}
+		if p.tag != "" {
+			filter.Tags = []string{p.tag}
+		}
+		return c.RunSummary(ctx, filter)
+	})
+}
+
+// fillPast counts the runs of each hour that has passed.
+func (v *view) fillPast(d *calendarData, f calendarFilter, days int) {
+	to := f.day(days)
+	if now := v.Now.Truncate(time.Hour); now.Before(to) {
+		to = now
+	}
+	from := f.From
+	if oldest := to.Add(-(catalog.MostHours - 1) * time.Hour); from.Before(oldest) {
+		from = oldest // of a month in which the clocks are set back, the first hours are left out
+	}
+	if !from.Before(to) {
+		return
+	}
+	summary, known := v.pasts.of(v.ctx(), pastHours{from.Unix(), to.Unix(), scopeKey(v.ctx()), strings.Clone(f.Tag)})
+	if d.Known = d.Known && known; !known {
+		return
+	}
+	var most, ran, failed int64
+	for _, h := range summary.Hours {
+		n, bad := runsOfHour(h)
+		most, ran, failed = max(most, n), ran+n, failed+bad
+	}
+	n := 0
+	for _, h := range summary.Hours {
+		begin := h.Hour.In(f.From.Location())
+		for n+1 < days && !begin.Before(f.day(n+1)) {
+			n++
+		}
+		runs, bad := runsOfHour(h)
+		cell := &d.Days[n].Hours[begin.Hour()]
+		cell.Past, cell.Count, cell.Failed = true, cell.Count+runs, cell.Failed+bad
+		if cell.Count > 0 {
+			cell.Level = 1 + 3*min(cell.Count, most)/most
+		}
+		cell.Said = v.T("%s %s: %s runs, %s failed", d.Days[n].Name, begin.Format("15:00"), count(cell.Count), count(cell.Failed))
+	}
+	d.Went = v.T("of hours that have passed, runs: %s, of which %s failed", count(ran), count(failed))
+	if summary.Cut {
+		d.Went += " · " + v.T("of busy hours, the newest alone")
+	}
+}
+
+func runsOfHour(h catalog.RunHour) (recorded, failed int64) {
+	recorded, _, failed = figuresOf(h.RunFigures)
+	return recorded, failed
+}
+
+// fillRan lists the newest runs that were due on a day.
+func (v *view) fillRan(d *calendarData, f calendarFilter) error {
+	from, to := f.From, f.day(1)
+	if v.Now.Before(to) {
+		to = v.Now
+	}
+	if !from.Before(to) {
+		return nil
+	}
+	filter := catalog.RunFilter{DueFrom: &from, DueTo: &to}
+	if f.Tag != "" {
+		filter.Tags = []string{f.Tag}
+	}
+	page, err := v.Catalog.Runs(v.ctx(), filter, catalog.Page{Size: ranShown})
+	if err != nil {
+		return err
+	}
+	d.RanCut = page.NextPageToken != ""
+	d.Ran, err = v.runsLines(page.Runs)
+	return err
 }
 
 // markClosed adds the entries of calendars to each day.

@@ -53,3 +53,40 @@ func TestCalendarShowsHerdsAndExcludedDays(t *testing.T) {
 		t.Errorf("the calendars: %s", page)
 	}
 }
+
+// TestCalendarShowsWhatRan looks at days that have passed: their runs by the hour, by tag, and one by one on a day.
+func TestCalendarShowsWhatRan(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	made := s.create(t, domain.Definition{Name: "ran", TaskName: "app.t", Tags: []string{"shop"}, CronExpression: "0 0 1 1 *"})
+	s.create(t, domain.Definition{Name: "other", TaskName: "app.t", Tags: []string{"other"}, CronExpression: "0 0 1 1 *"})
+	day := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -3)
+	if _, err := s.pool.Exec(t.Context(), `
+		insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at, error)
+		select gen_random_uuid(), $1, $2::timestamptz + interval '5 hours' + n * interval '1 minute', 'scheduled',
+			case when n < 3 then 'failed' else 'succeeded' end, 1, now(), case when n < 3 then 'E' end from generate_series(1, 9) n`, made.ID, day); err != nil {
+		t.Fatal(err)
+	}
+	cell := func(class, said string) string {
+		return fmt.Sprintf(`<td class="%s" title="%s 05:00: %s">`, class, day.Format("01-02 Mon"), said)
+	}
+	from := "&from=" + day.Format(time.DateOnly)
+	for address, wants := range map[string][]string{
+		"/calendar?span=week" + from:          {cell("l4 past bad", "9 runs, 2 failed"), "of hours that have passed, runs: 9, of which 2 failed", "✕</b>"},
+		"/calendar?span=month" + from:         {cell("l4 past bad", "9 runs, 2 failed")},
+		"/calendar?span=day&tag=shop" + from:  {cell("l4 past bad", "9 runs, 2 failed"), "What ran", ">ran</a>"},
+		"/calendar?span=day&tag=other" + from: {cell("l0 past", "0 runs, 0 failed"), "runs: 0, of which 0 failed"},
+		"/calendar?span=day":                  {`rel="prev"`},
+		"/calendar?span=day&from=2001-01-01":  {time.Now().UTC().Format("01-02 Mon")},
+	} {
+		page := s.get(t, address).body
+		for _, want := range wants {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: no %s in %s", address, want, page)
+			}
+		}
+		if ran := strings.Count(page, ">ran</a>"); strings.Contains(address, "day&tag=shop") && ran != 9 || strings.Contains(address, "tag=other") && ran != 0 {
+			t.Errorf("%s: %d runs are listed", address, ran)
+		}
+	}
+}

@@ -33,6 +33,14 @@ func (v *view) at(t time.Time, zoneName string) Moment {
 	}
 }
 
+// ZoneName names the zone of what is shown by the viewer's clock.
+func (v *view) ZoneName() string {
+	if v.Zone == nil {
+		return "UTC"
+	}
+	return v.Zone.String()
+}
+
 func (v *view) maybeAt(t *time.Time, zoneName string) *Moment {
 	if t == nil {
 		return nil

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -23,6 +24,7 @@ type Health struct {
 // Part is one part of the installation and its state.
 type Part struct {
 	Name, Says, Class string
+	Link              string // where it is mended or looked at; empty for nowhere
 }
 
 // From when on a part counts as behind.
@@ -46,29 +48,34 @@ type healthKey struct{}
 func (v *view) health() Health {
 	var h Health
 	undelivered := ""
+	parts, err := v.Catalog.Parts(v.ctx())
 	if v.Ready != nil {
 		failing := v.Ready(v.ctx())
 		undelivered = failing["sinks"]
 		for _, name := range slices.Sorted(maps.Keys(failing)) {
 			text := failing[name]
+			if name == "postgres" && err != nil { // it names hosts and users, and the log has it
+				text = v.T("does not answer as it should")
+			}
 			if hint := meanwhile[name]; hint != "" {
 				text += " — " + v.T(hint)
 			}
-			h.Parts = append(h.Parts, Part{name, text, "trouble"})
+			h.Parts = append(h.Parts, Part{Name: name, Says: text, Class: "trouble"})
 		}
 	}
-	parts, err := v.Catalog.Parts(v.ctx())
-	if err != nil {
-		h.Parts = append(h.Parts, Part{"PostgreSQL", v.T("does not answer as it should"), "trouble"})
-	} else {
+	switch {
+	case err != nil && !slices.ContainsFunc(h.Parts, func(p Part) bool { return p.Name == "postgres" }):
+		h.Parts = append(h.Parts, Part{Name: "postgres", Says: v.T("does not answer as it should"), Class: "trouble"})
+	case err == nil:
 		h.Known, h.At = true, parts
 		h.Parts = append(h.Parts, v.beatPart(parts))
 		h.Parts = append(h.Parts, v.unsentPart(parts)...)
 		h.Parts = append(h.Parts, v.sinkParts(parts, undelivered)...)
 		if parts.Aside > 0 {
-			h.Parts = append(h.Parts, Part{v.T("dead letters"), v.T("%s set aside: look at them, and put them back or drop them", count(parts.Aside)), "attention"})
+			h.Parts = append(h.Parts, v.asidePart(parts.Aside))
 		}
 	}
+	slices.SortStableFunc(h.Parts, func(a, b Part) int { return cmp.Compare(urgency[a.Class], urgency[b.Class]) })
 	h.Word = v.T("all well")
 	for _, p := range h.Parts {
 		if p.Class == "trouble" || p.Class == "attention" && h.Class == "" {
@@ -79,12 +86,15 @@ func (v *view) health() Health {
 	case "trouble":
 		h.Word = v.T("needs you")
 	case "attention":
-		h.Word = v.T("look")
+		h.Word = v.T("worth a look")
 	}
 	ctx := context.WithValue(v.ctx(), healthKey{}, &h)
 	v.r = v.r.WithContext(ctx)
 	return h
 }
+
+// urgency sorts parts: what needs somebody is said first.
+var urgency = map[string]int{"trouble": 0, "attention": 1, "": 2}
 
 const inShadow = "%s is in shadow mode: it records what it would fire, and fires nothing; another beat is in charge"
 
@@ -100,7 +110,7 @@ func (v *view) beatPart(p catalog.Parts) Part {
 	for _, l := range p.Leases {
 		leads := func(other catalog.Lease) bool { return other.Name == "beat" && held(other) }
 		if l.Name == "shadow" && held(l) && !slices.ContainsFunc(p.Leases, leads) {
-			return Part{v.T("beat"), v.T(inShadow, l.Holder), ""}
+			return Part{v.T("beat"), v.T(inShadow, l.Holder), "", ""}
 		}
 	}
 	for _, l := range p.Leases {
@@ -109,37 +119,46 @@ func (v *view) beatPart(p catalog.Parts) Part {
 		}
 		switch {
 		case !held(l):
-			return Part{v.T("beat"), v.T("no beat holds the lease, so nothing fires: start one (tactus beat)"), "trouble"}
+			return Part{v.T("beat"), v.T("no beat holds the lease, so nothing fires: start one (tactus beat)"), "trouble", ""}
 		case l.Watermark == nil:
-			return Part{v.T("beat"), v.T("%s leads, and is loading", l.Holder), ""}
+			return Part{v.T("beat"), v.T("%s leads, and is loading", l.Holder), "", ""}
 		}
 		behind := p.Now.Sub(*l.Watermark)
 		if behind > watermarkLate {
-			return Part{v.T("beat"), v.T("%s leads, but is %s behind: what is due fires late", l.Holder, took(v.Lang, behind)), "attention"}
+			return Part{v.T("beat"), v.T("%s leads, but is %s behind: what is due fires late", l.Holder, took(v.Lang, behind)), "attention", ""}
 		}
-		return Part{v.T("beat"), v.T("%s leads; everything is settled up to %s ago", l.Holder, took(v.Lang, behind)), ""}
+		return Part{v.T("beat"), v.T("%s leads; everything is settled up to %s ago", l.Holder, took(v.Lang, behind)), "", ""}
 	}
-	return Part{v.T("beat"), v.T("no beat has been here yet, so nothing fires: start one (tactus beat)"), "trouble"}
+	return Part{v.T("beat"), v.T("no beat has been here yet, so nothing fires: start one (tactus beat)"), "trouble", ""}
 }
 
 // sinkParts returns the parts for sinks. It leaves out the sinks that undelivered, a condition of this process itself,
 // already reports.
 func (v *view) sinkParts(p catalog.Parts, undelivered string) (parts []Part) {
 	if len(p.Sinks) == 0 {
-		return []Part{{v.T("relay"), v.T("no relay has been here yet, so nothing is handed over: start one (tactus relay)"), "trouble"}}
+		return []Part{{v.T("relay"), v.T("no relay has been here yet, so nothing is handed over: start one (tactus relay)"), "trouble", ""}}
 	}
 	for _, s := range p.Sinks {
 		switch {
 		case strings.Contains(undelivered, s.Name+": "):
 		case s.Stopped != "":
-			parts = append(parts, Part{s.Name, v.T("no relay can serve it: %s", s.Stopped), "trouble"})
+			parts = append(parts, Part{s.Name, v.T("no relay can serve it: %s", s.Stopped), "trouble", ""})
 		case s.CutAt == nil || p.Now.Sub(*s.CutAt) > sinkSilent:
-			parts = append(parts, Part{s.Name, v.T("no relay serves it: start one (tactus relay), or forget the sink"), "trouble"})
+			parts = append(parts, Part{s.Name, v.T("no relay serves it: start one (tactus relay), or forget the sink"), "trouble", ""})
 		default:
-			parts = append(parts, Part{s.Name, v.T("served; its newest batch is %s old", took(v.Lang, p.Now.Sub(*s.CutAt))), ""})
+			parts = append(parts, Part{s.Name, v.T("served; its newest batch is %s old", took(v.Lang, p.Now.Sub(*s.CutAt))), "", ""})
 		}
 	}
 	return parts
+}
+
+func (v *view) asidePart(n int64) Part {
+	number := count(n)
+	if n >= catalog.MaxAside {
+		number += "+"
+	}
+	said := v.T("%s set aside: look at them, and put them back or drop them", number)
+	return Part{v.T("dead letters"), said, "attention", "/system/deadletters"}
 }
 
 // unsentPart tells of runs that wait for long to be handed over.
@@ -151,9 +170,9 @@ func (v *view) unsentPart(p catalog.Parts) (parts []Part) {
 	said := v.T("%s wait to be handed over, the oldest for %s: look whether a relay runs, and whether the broker answers",
 		unsentCount(p.Unsent), took(v.Lang, waits))
 	if waits < waitsTooLong {
-		return []Part{{v.T("runs"), said, "attention"}}
+		return []Part{{v.T("runs"), said, "attention", "/runs?state=due"}}
 	}
-	return []Part{{v.T("runs"), said, "trouble"}}
+	return []Part{{v.T("runs"), said, "trouble", "/runs?state=due"}}
 }
 
 func unsentCount(u catalog.Unsent) string {

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/catalog"
@@ -14,6 +15,7 @@ import (
 type logData struct {
 	Types    []choice
 	Schedule string
+	Actor    string
 	Changes  []changeLine
 	Older    string
 	First    bool
@@ -43,25 +45,29 @@ func (s *site) log() {
 			}
 			f.Schedule = &id
 		}
+		f.Actor = strings.TrimSpace(q.Get("actor"))
 		before, _ := strconv.ParseInt(q.Get("before"), 10, 64) // otherwise 0: the newest
 		changes, next, err := v.Catalog.Changes(v.ctx(), f, before, logShown)
 		if err != nil {
 			return "", nil, err
 		}
-		d := logData{Schedule: q.Get("schedule"), Changes: v.changeLines(changes), First: before <= 0, Types: []choice{{"", v.T("every change"), f.Type == ""}}}
+		d := logData{
+			Schedule: q.Get("schedule"), Actor: f.Actor, Changes: v.changeLines(changes), First: before <= 0,
+			Types: []choice{{"", v.T("every change"), f.Type == ""}},
+		}
 		for _, t := range logTypes {
 			d.Types = append(d.Types, choice{string(t), v.T(changeWords[t]), t == f.Type})
 		}
 		if next > 0 {
 			older := url.Values{"before": {strconv.FormatInt(next, 10)}}
-			for name, value := range map[string]string{"type": string(f.Type), "schedule": d.Schedule} {
+			for name, value := range map[string]string{"type": string(f.Type), "schedule": d.Schedule, "actor": f.Actor} {
 				if value != "" {
 					older.Set(name, value)
 				}
 			}
 			d.Older = "/log?" + older.Encode()
 		}
-		if mayReadAll.Demand(v.ctx()) == nil {
+		if f.Actor == "" && mayReadAll.Demand(v.ctx()) == nil { // a replay chooses by type and schedule alone
 			d.Replay = replayCommand(changes, f)
 		}
 		return "log", d, nil

@@ -5,6 +5,7 @@ import (
 	"net/url"
 
 	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/bodies"
 )
 
 // loginData is the login form, with the address to go to afterwards.
@@ -39,6 +40,32 @@ func (v *view) toLogin() {
 		return
 	}
 	http.Redirect(v.w, v.r, address, http.StatusSeeOther)
+}
+
+// endedData is a form that was sent after the session had ended.
+type endedData struct {
+	Action string
+	Fields []hiddenField
+}
+
+// refuseForm refuses the form of a viewer who may not send it. A small form of somebody whose session has ended is kept
+// on the page, to be sent again after the login.
+func (s *site) refuseForm(v *view, why error) {
+	if access.From(v.ctx()).Kind != access.Nobody {
+		v.fail(why)
+		return
+	}
+	release, err := s.Bodies.ReadForm(v.w, v.r, access.Client(v.r), bodies.SmallForm)
+	defer release()
+	if err == nil {
+		err = readable(v.r.Form)
+	}
+	if err != nil {
+		v.fail(why)
+		return
+	}
+	v.self = "/"
+	v.render(http.StatusUnauthorized, "ended", endedData{v.r.URL.RequestURI(), hiddenFields(v.r.PostForm)})
 }
 
 // MayWrite reports whether the viewer may change schedules. Pages have no buttons for what the viewer may not do.

@@ -15,6 +15,7 @@ type movingData struct {
 	Tables   []adoptionLine
 	Invalid  []catalog.InvalidRow
 	Failures []failureLine
+	Leader   string         // the beat that fires; empty for none
 	Shadow   *catalog.Lease // the lease of the beat in shadow mode; nil if there is none
 	Spans    []choice
 	Report   *shadow.Report
@@ -55,8 +56,12 @@ func (s *site) moving() {
 		d.Invalid = found.Invalid
 		health := v.Health()
 		for _, l := range health.At.Leases {
-			if l.Name == "shadow" {
+			held := l.Holder != "" && l.ExpiresAt.After(health.At.Now)
+			switch {
+			case l.Name == "shadow":
 				d.Shadow = &l
+			case l.Name == "beat" && held:
+				d.Leader = l.Holder
 			}
 		}
 		span := v.r.URL.Query().Get("report")

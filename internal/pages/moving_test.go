@@ -30,11 +30,30 @@ func TestMovingInIsTold(t *testing.T) {
 	}
 	page := s.get(t, "/system/moving?report=day").body
 	for _, want := range []string{
-		"old &lt;b&gt;", `<td class="num">2</td>`, "! 1</span>", "61 is no minute", ">bad</a>", "42P01: gone", "k7", "There was nothing to compare.",
+		"old &lt;b&gt;", `<td class="num">2</td>`, "! 1</span>", "61 is no minute", ">bad</a>", "42P01: gone", "k7", "There was nothing to compare.", "tactus does not fire yet",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %s in %s", want, page)
 		}
+	}
+}
+
+// TestSystemSaysWhatDoctorSays shows the findings of tactus doctor, and which processes there are.
+func TestSystemSaysWhatDoctorSays(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	if _, err := s.pool.Exec(t.Context(), `insert into tactus.zone_processes values
+		('beat of <b>', '2026a', now()), ('relay of yesterday', '2026a', now() - interval '1 day')`); err != nil {
+		t.Fatal(err)
+	}
+	page := s.get(t, "/system").body
+	for _, want := range []string{`<p class="trouble" lang="en">✕ fsync is off &lt;b&gt;</p>`, `<p class="attention" lang="en">! keys expire</p>`, "beat of &lt;b&gt;"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s in %s", want, page)
+		}
+	}
+	if strings.Contains(page, "PostgreSQL answers") || strings.Contains(page, "relay of yesterday") {
+		t.Errorf("it says what is well, or who is gone: %s", page)
 	}
 }
 

@@ -37,6 +37,7 @@ type Config struct {
 	Bodies       *bodies.Budget // the budget of the process for bodies; by default one of its own
 	RunRetention time.Duration  // how long runs are kept after their due times
 	Shadow       Shadowed       // reads what a shadow recorded; nil if pages do not compare it
+	Doctor       Doctor         // nil if the database is not examined
 	Cancel       Cancelled      // nil if the pages cannot cancel runs
 	Moved        Moved          // finds what a change of routes moves; nil if pages do not show it
 }
@@ -47,6 +48,7 @@ type site struct {
 	bell   *bell
 	agenda agenda
 	days   *kept[string, catalog.RunSummary] // key: the scope
+	pasts  *kept[pastHours, catalog.RunSummary]
 	mux    *http.ServeMux
 }
 
@@ -57,7 +59,7 @@ func New(c Config) http.Handler {
 	}
 	s := &site{Config: c, mux: http.NewServeMux()}
 	s.bell, s.agenda = newBell(c.Catalog, c.Log), newAgenda(c.Catalog, c.Log)
-	s.days = newLastDays(c.Catalog, c.Log)
+	s.days, s.pasts = newLastDays(c.Catalog, c.Log), newPasts(c.Catalog, c.Log)
 	s.mux.HandleFunc("GET /assets/{name}", serveAsset)
 	s.mux.HandleFunc("GET /login", s.login)
 	s.mux.HandleFunc("GET /live", s.live)
@@ -148,7 +150,7 @@ func (s *site) postAs(permit access.Permit, pattern string, do func(v *view) err
 	s.mux.HandleFunc("POST "+pattern, func(w http.ResponseWriter, r *http.Request) {
 		v := s.viewOf(w, r)
 		if err := permit.Demand(v.ctx()); err != nil {
-			v.fail(err)
+			s.refuseForm(v, err)
 			return
 		}
 		release, err := s.Bodies.ReadForm(w, r, access.Client(r), maxForm)

@@ -57,6 +57,9 @@ func serveOver(t *testing.T, pool *pgxpool.Pool) site {
 		Moved: func(ctx context.Context, pattern string, route *domain.Route) (importer.Moves, error) {
 			return importer.Moved(ctx, pool, pattern, route, "celery")
 		},
+		Doctor: func(context.Context) []string {
+			return []string{"  PostgreSQL answers", "! fsync is off <b>", "? keys expire", ""}
+		},
 		Cancel: func(ctx context.Context, o revoke.Order) ([]revoke.Cancelled, error) {
 			return revoke.Cancel(ctx, pool, o)
 		},

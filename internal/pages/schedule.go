@@ -277,18 +277,27 @@ func (v *view) dueLine(at time.Time, zoneName string, m *domain.Mark) dueLine {
 	wall := strings.Replace(m.Wall, "T", " ", 1)
 	switch m.Mark {
 	case "moved":
-		line.Mark, line.Says = "↷", v.T("moved: the clocks skip %s that day", wall)
+		line.Mark, line.Says = "↷", v.T("moved: the clocks skip %s that day", wallClock(wall))
 	case "skipped":
-		line.Mark, line.Says, line.Skipped = "⊘", v.T("skipped: the clocks skip %s that day", wall), true
+		line.Mark, line.Says, line.Skipped = "⊘", v.T("skipped: the clocks skip %s that day", wallClock(wall)), true
 		line.Own = wall
 	case "excluded":
 		line.Mark, line.Says, line.Skipped = "⊘", v.T("excluded by calendars: %s", m.Reason), true
 	case "shifted":
 		line.Mark, line.Says = "↷", v.T("moved here by calendars from %s", wall)
 	case "repeated":
-		line.Mark, line.Says = "②", v.T("the clocks show this time twice that day: this is showing %d", m.Copy)
+		line.Mark, line.Says = "②", v.T("the clocks show this time twice that day: the first")
+		if m.Copy > 1 {
+			line.Says = v.T("the clocks show this time twice that day: the second")
+		}
 	}
 	return line
+}
+
+// wallClock returns the time of a local date and time, without seconds that are zero.
+func wallClock(wall string) string {
+	_, clock, _ := strings.Cut(wall, " ")
+	return strings.TrimSuffix(clock, ":00")
 }
 
 func (v *view) runLine(r catalog.Brief, zoneName string) runLine {

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -100,7 +99,7 @@ func (s *stack) isShown(t *testing.T) {
 	b := s.tab(t)
 	b.do(chromedp.EmulateViewport(1100, 620))
 	for _, scheme := range []string{"light", "dark"} {
-		b.do(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}))
+		b.do(inScheme(scheme))
 		for name, path := range map[string]string{"overview": "/", "schedules": "/schedules?order=name", "schedule": "/schedules/" + ids[0]} {
 			b.do(chromedp.Navigate(s.url + path))
 			b.await("the whole page", `document.readyState === "complete" && !document.querySelector("main").innerText.includes("Being counted")

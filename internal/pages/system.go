@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -18,8 +19,9 @@ type systemData struct {
 	Leases     []leaseLine
 	Sinks      []sinkLine
 	Partitions []partitionLine
+	Processes  []processLine
+	Remarks    []remark // what tactus doctor says of the database
 	Past       dayChart
-	Aside      string // how many dead letters there are; empty for none
 }
 
 type leaseLine struct {
@@ -34,6 +36,30 @@ type sinkLine struct {
 	catalog.Sink
 	Cut  *Moment
 	Lags int64 // batches that are not confirmed
+}
+
+type processLine struct {
+	catalog.Process
+	At Moment
+}
+
+// remark is a finding of tactus doctor.
+type remark struct{ Class, Mark, Says string }
+
+// Doctor examines the database as tactus doctor does. Each line begins with two characters: "! " where something must
+// be done, "? " where it may be as intended, and spaces where all is well.
+type Doctor func(ctx context.Context) []string
+
+func remarksOf(lines []string) (all []remark) {
+	for _, line := range lines {
+		switch mark, said, _ := strings.Cut(line, " "); mark {
+		case "!":
+			all = append(all, remark{"trouble", "✕", said})
+		case "?":
+			all = append(all, remark{"attention", "!", said})
+		}
+	}
+	return all
 }
 
 type partitionLine struct {
@@ -63,19 +89,24 @@ func (s *site) system() {
 			return "", nil, err
 		}
 		for _, p := range partitions {
-			line := partitionLine{p, size(p.Bytes), "?"}
+			line := partitionLine{p, size(p.Bytes), "–"}
 			line.Bounds = boundsSaid(p.Bounds)
 			if p.Rows >= 0 {
 				line.About = count(p.Rows)
 			}
 			d.Partitions = append(d.Partitions, line)
 		}
-		d.Past = v.lastDay()
-		if n := health.At.Aside; n > 0 {
-			if d.Aside = count(n); n >= catalog.MaxAside {
-				d.Aside += "+"
-			}
+		processes, err := v.Catalog.Processes(v.ctx())
+		if err != nil {
+			return "", nil, err
 		}
+		for _, p := range processes {
+			d.Processes = append(d.Processes, processLine{p, v.at(p.Seen, "")})
+		}
+		if v.Doctor != nil {
+			d.Remarks = remarksOf(v.Doctor(v.ctx()))
+		}
+		d.Past = v.lastDay()
 		return "system", d, nil
 	})
 }

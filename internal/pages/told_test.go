@@ -69,6 +69,7 @@ func TestLogHasChangesOfAllKinds(t *testing.T) {
 	for address, names := range map[string][3]bool{
 		"/log": {true, true, true}, "/log?type=route.set": {false, false, true}, "/log?type=calendar.updated": {false, true, false},
 		"/log?type=schedule.created": {true, false, false},
+		"/log?actor=key:ann":         {false, true, true}, "/log?actor=ann": {false, false, false}, "/log?type=route.set&actor=key:ann": {false, false, true},
 	} {
 		page := s.get(t, address).body
 		for i, name := range []string{">a-schedule</a>", `<a href="/calendars">a-calendar</a>`, `<a href="/system/routes">app.*</a>`} {
@@ -76,7 +77,7 @@ func TestLogHasChangesOfAllKinds(t *testing.T) {
 				t.Errorf("%s has %s: %v: %s", address, name, !names[i], page)
 			}
 		}
-		if told := strings.Count(page, "by key:ann"); told != strings.Count(page, "“month end”") || (told > 0) != (names[1] || names[2]) {
+		if told := strings.Count(page, ">key:ann</a>"); told != strings.Count(page, "“month end”") || (told > 0) != (names[1] || names[2]) {
 			t.Errorf("%s says %d times who: %s", address, told, page)
 		}
 	}

@@ -275,7 +275,7 @@ func (v *view) fail(err error) {
 			v.toLogin()
 			return
 		}
-		v.render(status, "problem", problem{v.T(http.StatusText(status)), faults})
+		v.render(status, "problem", problem{v.T(http.StatusText(status)), v.translated(faults)})
 		return
 	}
 	if !errors.Is(err, context.Canceled) {
@@ -285,4 +285,14 @@ func (v *view) fail(err error) {
 	v.render(http.StatusServiceUnavailable, "problem", problem{v.T("The database did not answer as it should"), domain.Faults{{
 		Code: "unavailable", Message: v.T("Nothing was changed by a request that did not commit. Try again; if it lasts, look at the log of tactus."),
 	}}})
+}
+
+// translated returns faults with those messages translated that the pages have words for.
+func (v *view) translated(faults domain.Faults) (all domain.Faults) {
+	for _, f := range faults {
+		said := *f
+		said.Message = v.T(f.Message)
+		all = append(all, &said)
+	}
+	return all
 }

@@ -43,12 +43,18 @@
 
   // The live line. A page that nobody looks at has none.
   const lost = document.getElementById("lost");
-  let line, late;
+  let line, late, away = false, stale = false;
   function pulse() { htmx.trigger(body, "pulse"); }
-  function told(away) {
-    lost.hidden = !away;
-    lost.textContent = away ? body.dataset.lost : "";
+  function tell() {
+    lost.hidden = !away && !stale;
+    lost.textContent = away ? body.dataset.lost : stale ? body.dataset.stale : "";
   }
+  function told(is) { away = is; tell(); }
+  // What the server refuses is not shown in place of what is there. It asks for the login by itself when the session is over.
+  body.addEventListener("htmx:finally:request", e => {
+    const status = e.detail.ctx?.response?.status;
+    if (status) { stale = status >= 400; tell(); }
+  });
   function connect() {
     line = new EventSource("/live");
     line.addEventListener("pulse", pulse);
@@ -57,7 +63,7 @@
       told(true);
       if (line.readyState === EventSource.CLOSED) {
         clearTimeout(late);
-        late = setTimeout(connect, 5000);
+        late = setTimeout(() => { pulse(); connect(); }, 5000);
       }
     });
   }
@@ -107,7 +113,7 @@
 
   // Keys.
   let row = null, go = false;
-  const rows = () => [...document.querySelectorAll("tr[data-row]")];
+  const rows = () => [...document.querySelectorAll("[data-row]")].filter(r => r.offsetParent !== null);
   function mark(next) {
     if (row && row !== next) row.classList.remove("at");
     row = next;
