@@ -13,8 +13,8 @@ import (
 type BackfillRequest struct {
 	From            string `json:"from" doc:"The first instant whose due time is to run: RFC 3339, or a local time of the schedule's zone."`
 	To              string `json:"to,omitempty" doc:"The last such instant; now unless given."`
-	ExecutionPolicy string `json:"execution_policy,omitempty" enum:"allow,queue" doc:"Whether a run may begin while another run of the schedule is unfinished (allow), or waits for it (queue). queue unless given for a schedule with the execution policy skip or queue, else allow."`
-	Order           string `json:"order,omitempty" enum:"oldest_first,newest_first" doc:"oldest_first unless given."`
+	ExecutionPolicy string `json:"execution_policy,omitempty" enum:"allow,queue" doc:"Whether a run may begin while another run of the schedule is unfinished: allow has it begin (each run looks at its own day), queue has it wait for the other (each run goes on from the one before). queue unless given for a schedule with the execution policy skip or queue, else allow."`
+	Order           string `json:"order,omitempty" enum:"oldest_first,newest_first" doc:"In which order the due times run: oldest_first (balances that build on those before), newest_first (a chart whose last days are looked at). oldest_first unless given."`
 	MaxActive       *int   `json:"max_active,omitempty" minimum:"1" maximum:"100" doc:"How many of its runs may be unfinished at a time; 1 unless given."`
 	Again           bool   `json:"again,omitempty" doc:"Run also what ran already."`
 	DryRun          bool   `json:"dry_run,omitempty" doc:"Only say what would run."`

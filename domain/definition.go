@@ -18,11 +18,11 @@ type Definition struct {
 	RunAt           string  `json:"run_at,omitempty" doc:"One trigger: once, at this time: RFC 3339, or a local time of the zone." example:"2041-04-01T09:30:00"`
 	RRule           string  `json:"rrule,omitempty" doc:"One trigger: a recurrence of RFC 5545, lines such as DTSTART:20260105T093000 and RRULE:FREQ=WEEKLY;INTERVAL=2, with RDATE and EXDATE. Without DTSTART it begins at starts_at, or now."`
 	PresetName      string  `json:"preset_name,omitempty" doc:"One trigger: the name of a preset cron expression."`
-	CronDialect     string  `json:"cron_dialect,omitempty" enum:"celery,vixie,quartz,aws" doc:"celery ANDs the two day fields when both are restricted, vixie ORs them. quartz has 6 or 7 fields (seconds first, perhaps a year), aws has cron(...) with a year, rate(...) and at(...); in both 1 is Sunday, and one day field is ?."`
+	CronDialect     string  `json:"cron_dialect,omitempty" enum:"celery,vixie,quartz,aws" doc:"Whose expressions are read: celery ANDs the two day fields when both are restricted (0 0 13 * 5 is Friday the 13th), vixie ORs them (every 13th and every Friday), quartz has 6 or 7 fields, seconds first, perhaps a year (0 0 12 ? * 2-6 2027), and aws a year, as in cron(0 12 ? * 2-6 2027), or rate(...) or at(...); in the last two 1 is Sunday, and one day field is ?. celery unless given."`
 	CronSeconds     bool    `json:"cron_seconds,omitempty" doc:"The expression has leading seconds; quartz has them anyway, aws never."`
 	Timezone        string  `json:"timezone,omitempty" doc:"IANA name; that of the server (CELERY_TIMEZONE) unless given, and kept from then on." example:"Asia/Tokyo"`
-	DSTGap          string  `json:"dst_gap,omitempty" enum:"auto,run_after,skip" doc:"What becomes of a due time that the clocks skip in spring, for example 02:30 in New York: run_after fires it at the first instant behind the gap, skip leaves it out, auto is run_after, but for cron expressions of every hour, which have no such time."`
-	DSTOverlap      string  `json:"dst_overlap,omitempty" enum:"auto,first,second,both" doc:"What becomes of a due time that the clocks repeat in autumn, for example 01:30 in New York: first and second fire one of the two, both fires each, auto is first, but both for cron expressions of every hour."`
+	DSTGap          string  `json:"dst_gap,omitempty" enum:"auto,run_after,skip" doc:"What becomes of a due time that the clocks skip in spring, such as 02:30 in New York: run_after fires it at the first instant behind the gap (a backup that no night may miss), skip leaves it out (a reminder for that very time), auto is run_after, but not for what repeats every hour, which has no such time (30 * * * * goes from 01:30 to 03:30). auto unless given."`
+	DSTOverlap      string  `json:"dst_overlap,omitempty" enum:"auto,first,second,both" doc:"What becomes of a due time that the clocks repeat in autumn, such as 01:30 in New York: first fires the first of the two (a report that is sent once), second the other one (a closing that waits until the hour is over), both fires each (a reading of a meter), auto is first, but both for what repeats every hour (30 * * * *). auto unless given."`
 	IntervalAnchor  string  `json:"interval_anchor,omitempty" doc:"The phase of the interval; the time of creation unless given."`
 	StartsAt        string  `json:"starts_at,omitempty" doc:"Nothing is due before it."`
 	EndsAt          string  `json:"ends_at,omitempty" doc:"Nothing is due after it."`
@@ -32,7 +32,7 @@ type Definition struct {
 
 	ExcludeCalendars []string `json:"exclude_calendars,omitempty" doc:"Calendars on whose days nothing is due, in the schedule's zone; at most 10."`
 	OnlyCalendars    []string `json:"only_calendars,omitempty" doc:"Calendars on whose days alone something is due; at most 10. A schedule has this or exclude_calendars."`
-	OnExcluded       string   `json:"on_excluded,omitempty" enum:"skip,next_allowed,previous_allowed,drop_if_taken" doc:"What becomes of a due time that calendars exclude: skip records it as excluded; next_allowed and previous_allowed move it to another day, at the same local time; drop_if_taken is next_allowed unless that day has a due time of its own."`
+	OnExcluded       string   `json:"on_excluded,omitempty" enum:"skip,next_allowed,previous_allowed,drop_if_taken" doc:"What becomes of a due time that calendars exclude: skip records it as excluded (a job of trading days), next_allowed moves it to the next allowed day at the same local time (a payment on the first of a month, or on the next business day), previous_allowed to the one before (the last business day of a month), drop_if_taken is next_allowed unless that day has a due time of its own (a report every 36 hours, never two on a day). skip unless given."`
 
 	TaskName   string          `json:"task_name,omitempty" doc:"The name under which workers know the task." example:"app.send_report"`
 	Args       json.RawMessage `json:"args,omitempty" doc:"A list: the positional arguments."`
@@ -56,7 +56,7 @@ type Definition struct {
 	MisfirePolicy        string `json:"misfire_policy,omitempty" enum:"latest,all,none" doc:"What becomes of due times that were missed, because nothing ran for longer than misfire_grace_seconds: latest fires the last of them once (a report of today), all fires each (an invoice a day), none fires none (a reminder that is stale by now). latest unless given." example:"latest"`
 	MisfireWindowSeconds *int64 `json:"misfire_window_seconds,omitempty" doc:"How long ago a missed due time may be for latest and all to fire it; 86400 unless given."`
 	MisfireGraceSeconds  *int64 `json:"misfire_grace_seconds,omitempty" doc:"How late a due time may fire without counting as missed; 60 unless given."`
-	OnCompleted          string `json:"on_completed,omitempty" enum:"keep,delete" doc:"What becomes of the schedule some time after it can fire no more; unless given, what TACTUS_ON_COMPLETED says."`
+	OnCompleted          string `json:"on_completed,omitempty" enum:"keep,delete" doc:"What becomes of the schedule some time after it can fire no more: keep leaves it with its history (a release that people look up), delete takes it away (one reminder of many that users set). What TACTUS_ON_COMPLETED says unless given."`
 }
 
 // IsEnabled reports whether the definition is enabled, which is the default.

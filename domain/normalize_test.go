@@ -153,6 +153,43 @@ func TestFaultsAllAtOnce(t *testing.T) {
 	}
 }
 
+// TestFaultsBesideOthers holds that no fault hides one of another member, be it which trigger is meant or what is wrong
+// with the name.
+func TestFaultsBesideOthers(t *testing.T) {
+	t.Parallel()
+	const named = `"task_name": "a", "name": "019ca93d-4000-7000-8000-00000000002a"`
+	for _, c := range []struct {
+		definition string
+		want       []string
+	}{
+		{`"cron_expression": "61 * * * *", "interval_seconds": 60, "timezone": "EST", "task_name": "a"`, []string{
+			"trigger_ambiguous /interval_seconds", "cron_syntax /cron_expression", "timezone_abbreviation /timezone",
+		}},
+		{`"cron_expression": "@every 5s", "interval_seconds": 0.5, "rrule": "FREQ=FORTNIGHTLY", "run_at": "tomorrow", "starts_at": "x", "task_name": "a"`, []string{
+			"interval_too_small /interval_seconds", "trigger_ambiguous /interval_seconds", "rrule_syntax /rrule",
+			"time_invalid /run_at", "time_invalid /starts_at",
+		}},
+		{`"preset_name": "hourly", "interval_seconds": 0.5, "ends_at": "x", "task_name": "a"`, []string{
+			"preset_unknown /preset_name", "interval_too_small /interval_seconds", "time_invalid /ends_at",
+		}},
+		{`"timezone": "EST", "starts_at": "2026-05-02T00:00Z", "task_name": "a"`, []string{"trigger_missing", "timezone_abbreviation /timezone"}},
+		{`"cron_expression": "H * * * *", "cron_dialect": "jenkins", "task_name": "a"`, []string{"choice_invalid /cron_dialect"}},
+		{`"cron_expression": "cron(61 0 * * ? *)", "cron_dialect": "aws", "cron_seconds": true, "task_name": "a"`, []string{
+			"cron_syntax /cron_seconds", "cron_syntax /cron_expression",
+		}},
+		{named + `, "run_at": "2026-03-01T12:00:00Z"`, []string{"name_invalid /name", "at_in_past /run_at"}},
+		{named + `, "cron_expression": "0 9 * * *", "ends_at": "2026-03-02T08:59:59Z"`, []string{"name_invalid /name", "no_fire_in_window /ends_at"}},
+		{
+			named + `, "cron_expression": "0 9 * * *", "jitter_seconds": 86400, "starts_at": "2026-05-02T00:00:00Z", "ends_at": "2026-05-01T00:00:00Z"`,
+			[]string{"name_invalid /name", "end_before_start /ends_at", "jitter_too_large /jitter_seconds"},
+		},
+	} {
+		if diff := cmp.Diff(c.want, faults(t, "{"+c.definition+"}")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.definition, diff)
+		}
+	}
+}
+
 func TestFaultMessages(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{"cron": "cron_expression", "every": "interval_seconds", "TZ": "timezone"} {

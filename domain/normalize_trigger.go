@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -13,13 +14,11 @@ import (
 	"github.com/tactus-dev/tactus/domain/zone"
 )
 
-// trigger checks the kind of trigger first, then resolves its zone, its times and its recurrence, in that order,
-// because each needs the one before.
+// trigger checks the kind of trigger, its zone, its times and its recurrence, in that order, because each needs the
+// ones before. Which of several triggers is meant nobody knows, so each is read for its own faults.
 func (n *normalizer) trigger() {
-	if !n.oneTrigger() {
-		return
-	}
-	n.parseCron()
+	one := n.oneTrigger()
+	n.parseCron(one)
 	n.parseRRule()
 	location, ok := n.location()
 	if !ok {
@@ -33,7 +32,7 @@ func (n *normalizer) trigger() {
 	n.IntervalAnchor = n.instant("interval_anchor", n.IntervalAnchor, before.IntervalAnchor, location)
 	n.StartsAt = n.instant("starts_at", n.StartsAt, before.StartsAt, location)
 	n.EndsAt = n.instant("ends_at", n.EndsAt, before.EndsAt, location)
-	if n.faults.err() != nil {
+	if !one || slices.ContainsFunc(n.faults, decidesDueTimes) {
 		return
 	}
 	if n.RRule != "" {
@@ -44,6 +43,15 @@ func (n *normalizer) trigger() {
 	}
 	n.warn()
 	n.dueTimes()
+}
+
+// decidesDueTimes reports whether a fault is of a member without which nothing can be said of due times.
+func decidesDueTimes(fault *Error) bool {
+	return slices.Contains([]string{
+		"/cron_expression", "/cron_dialect", "/cron_seconds", "/preset_name", "/interval_seconds", "/interval_anchor",
+		"/run_at", "/rrule", "/timezone", "/dst_gap", "/dst_overlap", "/starts_at", "/ends_at", "/jitter_seconds",
+		"/spread_seconds",
+	}, fault.Field)
 }
 
 // timeMember is where run_at is written: in a member of its own, or as at(...) in the expression.
@@ -83,29 +91,19 @@ func (n *normalizer) warn() {
 	}
 }
 
+// oneTrigger reports whether there is one trigger, which can be told from the others.
 func (n *normalizer) oneTrigger() bool {
-	if n.PresetName != "" {
-		preset, known := presetByName(n.PresetName)
-		if !known {
-			n.faults.add("preset_unknown", "/preset_name",
-				"there is no preset %q: list them at /api/v1/schedules/presets", n.PresetName)
-			return false
-		}
-		if n.CronExpression == "" {
-			n.CronExpression = preset.CronExpression
-		}
-		if n.CronExpression != preset.CronExpression {
-			n.faults.add("trigger_ambiguous", "/preset_name",
-				"preset %s is %q but cron_expression is %q: give one of them", preset.Name, preset.CronExpression, n.CronExpression)
-			return false
-		}
-	}
+	typed := n.CronExpression != ""
+	preset := n.preset()
 	var given []string
-	if n.CronExpression != "" {
+	if typed {
 		given = append(given, "cron_expression")
+	} else if n.CronExpression != "" {
+		given = append(given, "preset_name")
 	}
+	inRange := true
 	if n.IntervalSeconds != 0 {
-		given = append(given, "interval_seconds")
+		given, inRange = append(given, "interval_seconds"), n.intervalInRange("/interval_seconds")
 	}
 	if n.RunAt != "" {
 		given = append(given, "run_at")
@@ -113,17 +111,39 @@ func (n *normalizer) oneTrigger() bool {
 	if n.RRule != "" {
 		given = append(given, "rrule")
 	}
-	switch len(given) {
-	case 0:
-		n.faults.add("trigger_missing", "",
-			"say when: give one of cron_expression, interval_seconds, run_at, rrule, preset_name")
-	case 1:
-		return n.intervalInRange("/interval_seconds")
-	default:
+	switch {
+	case len(given) > 1:
 		n.faults.add("trigger_ambiguous", "/"+given[1], "a schedule has one trigger, not %s: give one of them",
 			strings.Join(given, " and "))
+		return false
+	case len(given) == 0 && preset:
+		n.faults.add("trigger_missing", "",
+			"say when: give one of cron_expression, interval_seconds, run_at, rrule, preset_name")
+		return false
 	}
-	return false
+	return preset && inRange
+}
+
+// preset takes the expression of the preset that is named. It reports whether there is nothing wrong with the name.
+func (n *normalizer) preset() bool {
+	if n.PresetName == "" {
+		return true
+	}
+	preset, known := presetByName(n.PresetName)
+	if !known {
+		n.faults.add("preset_unknown", "/preset_name",
+			"there is no preset %q: list them at /api/v1/schedules/presets", n.PresetName)
+		return false
+	}
+	if n.CronExpression == "" {
+		n.CronExpression = preset.CronExpression
+	}
+	if n.CronExpression != preset.CronExpression {
+		n.faults.add("trigger_ambiguous", "/preset_name",
+			"preset %s is %q but cron_expression is %q: give one of them", preset.Name, preset.CronExpression, n.CronExpression)
+		return false
+	}
+	return true
 }
 
 func (n *normalizer) intervalInRange(member string) bool {
@@ -142,19 +162,21 @@ func (n *normalizer) intervalInRange(member string) bool {
 	return false
 }
 
-// parseCron brings the expression to its canonical form, and takes out of it what has a member of its own:
-// a zone prefix, an interval written as "@every 90s" or "rate(5 minutes)", or a time written as "at(...)".
-func (n *normalizer) parseCron() {
-	if n.CronExpression == "" || utf8.RuneCountInString(n.CronExpression) > maxCron { // which texts has told
+// parseCron brings the expression to its canonical form, and takes out of it what has a member of its own: a zone
+// prefix, an interval written as "@every 90s" or "rate(5 minutes)", or a time written as "at(...)". Where it is one of
+// several triggers, it is only read for its faults.
+func (n *normalizer) parseCron(one bool) {
+	if n.CronExpression == "" || utf8.RuneCountInString(n.CronExpression) > maxCron || // which texts has told
+		!slices.Contains(cron.Dialects, cron.Dialect(n.CronDialect)) { // which policies has told
 		return
 	}
-	if n.CronDialect == string(cron.AWS) && n.CronSeconds {
+	seconds := n.CronSeconds
+	if n.CronDialect == string(cron.AWS) && seconds {
 		n.faults.add(cron.CodeSyntax, "/cron_seconds",
 			"aws has no seconds: leave cron_seconds out, or use dialect quartz")
-		return
+		seconds = false
 	}
-	spec, err := cron.Parse(n.CronExpression,
-		cron.Options{Dialect: cron.Dialect(n.CronDialect), Seconds: n.CronSeconds})
+	spec, err := cron.Parse(n.CronExpression, cron.Options{Dialect: cron.Dialect(n.CronDialect), Seconds: seconds})
 	if err != nil {
 		n.cronFault("/cron_expression", err)
 		return
@@ -166,6 +188,9 @@ func (n *normalizer) parseCron() {
 				prefix, n.Timezone)
 		}
 		n.Timezone = prefix
+	}
+	if !one {
+		return
 	}
 	if every, ok := spec.Every(); ok {
 		n.CronExpression, n.IntervalSeconds = "", every.Seconds()
@@ -311,7 +336,7 @@ func (n *normalizer) dueTimes() {
 	starts, ends := instant(n.StartsAt), instant(n.EndsAt)
 	if !starts.IsZero() && !ends.IsZero() && !ends.After(starts) {
 		n.faults.add("end_before_start", "/ends_at", "%s is not after starts_at %s", n.EndsAt, n.StartsAt)
-		return
+		ends = time.Time{} // whichever of them is wrong
 	}
 	trigger, anchor := n.Definition.Trigger()
 	recurrence, err := trigger.Recurrence(anchor)

@@ -61,12 +61,13 @@ func (d Definition) Preview(ask Ask, timezone string) (Preview, error) {
 	if d.TaskName == "" {
 		d.TaskName = "preview"
 	}
-	if err := ask.check(); err != nil {
-		return Preview{}, err
+	asked, now := ask.check(), ask.After
+	if !inYears(now) {
+		now = time.Unix(0, 0) // the question is refused: nothing of the definition is past for it
 	}
 	// what the schedule may have had before is not known
-	d, warnings, err := d.Normalize(Context{Timezone: timezone, Now: ask.After, Kept: &d})
-	if err != nil {
+	d, warnings, err := d.Normalize(Context{Timezone: timezone, Now: now, Kept: &d})
+	if err := Join(asked, err); err != nil {
 		return Preview{}, err
 	}
 	// among these warnings is what only the expression as it is typed shows

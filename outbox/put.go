@@ -119,7 +119,7 @@ func (w writer) normalize(ctx context.Context, d domain.Definition, c domain.Con
 	}
 	c.Now = now
 	if normal, _, err = d.Normalize(c); err != nil {
-		return normal, err
+		return normal, domain.Join(err, unknownCalendars(ctx, w.q, d))
 	}
 	return normal, w.known(ctx, normal, c.ID)
 }

@@ -2286,7 +2286,7 @@ type BackfillRequest struct {
 	// DryRun Only say what would run.
 	DryRun *bool `json:"dry_run,omitempty"`
 
-	// ExecutionPolicy Whether a run may begin while another run of the schedule is unfinished (allow), or waits for it (queue). queue unless given for a schedule with the execution policy skip or queue, else allow.
+	// ExecutionPolicy Whether a run may begin while another run of the schedule is unfinished: allow has it begin (each run looks at its own day), queue has it wait for the other (each run goes on from the one before). queue unless given for a schedule with the execution policy skip or queue, else allow.
 	ExecutionPolicy *BackfillRequestExecutionPolicy `json:"execution_policy,omitempty"`
 
 	// From The first instant whose due time is to run: RFC 3339, or a local time of the schedule's zone.
@@ -2295,7 +2295,7 @@ type BackfillRequest struct {
 	// MaxActive How many of its runs may be unfinished at a time; 1 unless given.
 	MaxActive *int64 `json:"max_active,omitempty"`
 
-	// Order oldest_first unless given.
+	// Order In which order the due times run: oldest_first (balances that build on those before), newest_first (a chart whose last days are looked at). oldest_first unless given.
 	Order *BackfillRequestOrder `json:"order,omitempty"`
 
 	// Reason Why: the events of its runs say so.
@@ -2305,10 +2305,10 @@ type BackfillRequest struct {
 	To *string `json:"to,omitempty"`
 }
 
-// BackfillRequestExecutionPolicy Whether a run may begin while another run of the schedule is unfinished (allow), or waits for it (queue). queue unless given for a schedule with the execution policy skip or queue, else allow.
+// BackfillRequestExecutionPolicy Whether a run may begin while another run of the schedule is unfinished: allow has it begin (each run looks at its own day), queue has it wait for the other (each run goes on from the one before). queue unless given for a schedule with the execution policy skip or queue, else allow.
 type BackfillRequestExecutionPolicy string
 
-// BackfillRequestOrder oldest_first unless given.
+// BackfillRequestOrder In which order the due times run: oldest_first (balances that build on those before), newest_first (a chart whose last days are looked at). oldest_first unless given.
 type BackfillRequestOrder string
 
 // BegunBackfill defines model for BegunBackfill.
@@ -2565,7 +2565,7 @@ type ChangedSchedule struct {
 	CompletedAt *time.Time `json:"completed_at,omitempty"`
 	CreatedAt   time.Time  `json:"created_at"`
 
-	// CronDialect celery ANDs the two day fields when both are restricted, vixie ORs them. quartz has 6 or 7 fields (seconds first, perhaps a year), aws has cron(...) with a year, rate(...) and at(...); in both 1 is Sunday, and one day field is ?.
+	// CronDialect Whose expressions are read: celery ANDs the two day fields when both are restricted (0 0 13 * 5 is Friday the 13th), vixie ORs them (every 13th and every Friday), quartz has 6 or 7 fields, seconds first, perhaps a year (0 0 12 ? * 2-6 2027), and aws a year, as in cron(0 12 ? * 2-6 2027), or rate(...) or at(...); in the last two 1 is Sunday, and one day field is ?. celery unless given.
 	CronDialect *ChangedScheduleCronDialect `json:"cron_dialect,omitempty"`
 
 	// CronExpression One trigger: a cron expression of 5 fields (6 with cron_seconds), or as cron_dialect has it.
@@ -2578,10 +2578,10 @@ type ChangedSchedule struct {
 	// Description What people read about it.
 	Description *string `json:"description"`
 
-	// DstGap What becomes of a due time that the clocks skip in spring, for example 02:30 in New York: run_after fires it at the first instant behind the gap, skip leaves it out, auto is run_after, but for cron expressions of every hour, which have no such time.
+	// DstGap What becomes of a due time that the clocks skip in spring, such as 02:30 in New York: run_after fires it at the first instant behind the gap (a backup that no night may miss), skip leaves it out (a reminder for that very time), auto is run_after, but not for what repeats every hour, which has no such time (30 * * * * goes from 01:30 to 03:30). auto unless given.
 	DstGap *ChangedScheduleDstGap `json:"dst_gap,omitempty"`
 
-	// DstOverlap What becomes of a due time that the clocks repeat in autumn, for example 01:30 in New York: first and second fire one of the two, both fires each, auto is first, but both for cron expressions of every hour.
+	// DstOverlap What becomes of a due time that the clocks repeat in autumn, such as 01:30 in New York: first fires the first of the two (a report that is sent once), second the other one (a closing that waits until the hour is over), both fires each (a reading of a meter), auto is first, but both for what repeats every hour (30 * * * *). auto unless given.
 	DstOverlap    *ChangedScheduleDstOverlap `json:"dst_overlap,omitempty"`
 	EffectiveFrom *time.Time                 `json:"effective_from,omitempty"`
 
@@ -2661,10 +2661,10 @@ type ChangedSchedule struct {
 	Name      string     `json:"name"`
 	NextRunAt *time.Time `json:"next_run_at"`
 
-	// OnCompleted What becomes of the schedule some time after it can fire no more; unless given, what TACTUS_ON_COMPLETED says.
+	// OnCompleted What becomes of the schedule some time after it can fire no more: keep leaves it with its history (a release that people look up), delete takes it away (one reminder of many that users set). What TACTUS_ON_COMPLETED says unless given.
 	OnCompleted *ChangedScheduleOnCompleted `json:"on_completed,omitempty"`
 
-	// OnExcluded What becomes of a due time that calendars exclude: skip records it as excluded; next_allowed and previous_allowed move it to another day, at the same local time; drop_if_taken is next_allowed unless that day has a due time of its own.
+	// OnExcluded What becomes of a due time that calendars exclude: skip records it as excluded (a job of trading days), next_allowed moves it to the next allowed day at the same local time (a payment on the first of a month, or on the next business day), previous_allowed to the one before (the last business day of a month), drop_if_taken is next_allowed unless that day has a due time of its own (a report every 36 hours, never two on a day). skip unless given.
 	OnExcluded *ChangedScheduleOnExcluded `json:"on_excluded,omitempty"`
 
 	// OnlyCalendars Calendars on whose days alone something is due; at most 10. A schedule has this or exclude_calendars.
@@ -2764,13 +2764,13 @@ type ChangedSchedule struct {
 	Warnings      *[]Warning `json:"warnings,omitempty"`
 }
 
-// ChangedScheduleCronDialect celery ANDs the two day fields when both are restricted, vixie ORs them. quartz has 6 or 7 fields (seconds first, perhaps a year), aws has cron(...) with a year, rate(...) and at(...); in both 1 is Sunday, and one day field is ?.
+// ChangedScheduleCronDialect Whose expressions are read: celery ANDs the two day fields when both are restricted (0 0 13 * 5 is Friday the 13th), vixie ORs them (every 13th and every Friday), quartz has 6 or 7 fields, seconds first, perhaps a year (0 0 12 ? * 2-6 2027), and aws a year, as in cron(0 12 ? * 2-6 2027), or rate(...) or at(...); in the last two 1 is Sunday, and one day field is ?. celery unless given.
 type ChangedScheduleCronDialect string
 
-// ChangedScheduleDstGap What becomes of a due time that the clocks skip in spring, for example 02:30 in New York: run_after fires it at the first instant behind the gap, skip leaves it out, auto is run_after, but for cron expressions of every hour, which have no such time.
+// ChangedScheduleDstGap What becomes of a due time that the clocks skip in spring, such as 02:30 in New York: run_after fires it at the first instant behind the gap (a backup that no night may miss), skip leaves it out (a reminder for that very time), auto is run_after, but not for what repeats every hour, which has no such time (30 * * * * goes from 01:30 to 03:30). auto unless given.
 type ChangedScheduleDstGap string
 
-// ChangedScheduleDstOverlap What becomes of a due time that the clocks repeat in autumn, for example 01:30 in New York: first and second fire one of the two, both fires each, auto is first, but both for cron expressions of every hour.
+// ChangedScheduleDstOverlap What becomes of a due time that the clocks repeat in autumn, such as 01:30 in New York: first fires the first of the two (a report that is sent once), second the other one (a closing that waits until the hour is over), both fires each (a reading of a meter), auto is first, but both for what repeats every hour (30 * * * *). auto unless given.
 type ChangedScheduleDstOverlap string
 
 // ChangedScheduleExecutionPolicy What becomes of a due time while an earlier run is unfinished: allow fires it (each run looks at its own customer), skip records it as skipped (a sync that looks at everything anyway), queue has one wait for the end of the run (the last change must be seen). allow unless given.
@@ -2783,10 +2783,10 @@ type ChangedScheduleExecutionPolicy string
 // Examples: latest
 type ChangedScheduleMisfirePolicy string
 
-// ChangedScheduleOnCompleted What becomes of the schedule some time after it can fire no more; unless given, what TACTUS_ON_COMPLETED says.
+// ChangedScheduleOnCompleted What becomes of the schedule some time after it can fire no more: keep leaves it with its history (a release that people look up), delete takes it away (one reminder of many that users set). What TACTUS_ON_COMPLETED says unless given.
 type ChangedScheduleOnCompleted string
 
-// ChangedScheduleOnExcluded What becomes of a due time that calendars exclude: skip records it as excluded; next_allowed and previous_allowed move it to another day, at the same local time; drop_if_taken is next_allowed unless that day has a due time of its own.
+// ChangedScheduleOnExcluded What becomes of a due time that calendars exclude: skip records it as excluded (a job of trading days), next_allowed moves it to the next allowed day at the same local time (a payment on the first of a month, or on the next business day), previous_allowed to the one before (the last business day of a month), drop_if_taken is next_allowed unless that day has a due time of its own (a report every 36 hours, never two on a day). skip unless given.
 type ChangedScheduleOnExcluded string
 
 // ChangedScheduleState Only an active schedule fires. A completed one can fire no more.
@@ -3316,7 +3316,7 @@ type PreviewRequest struct {
 	// Category A word of your own, by which lists choose.
 	Category *string `json:"category,omitempty"`
 
-	// CronDialect celery ANDs the two day fields when both are restricted, vixie ORs them. quartz has 6 or 7 fields (seconds first, perhaps a year), aws has cron(...) with a year, rate(...) and at(...); in both 1 is Sunday, and one day field is ?.
+	// CronDialect Whose expressions are read: celery ANDs the two day fields when both are restricted (0 0 13 * 5 is Friday the 13th), vixie ORs them (every 13th and every Friday), quartz has 6 or 7 fields, seconds first, perhaps a year (0 0 12 ? * 2-6 2027), and aws a year, as in cron(0 12 ? * 2-6 2027), or rate(...) or at(...); in the last two 1 is Sunday, and one day field is ?. celery unless given.
 	CronDialect *PreviewRequestCronDialect `json:"cron_dialect,omitempty"`
 
 	// CronExpression One trigger: a cron expression of 5 fields (6 with cron_seconds), or as cron_dialect has it.
@@ -3330,10 +3330,10 @@ type PreviewRequest struct {
 	// Description What people read about it.
 	Description *string `json:"description,omitempty"`
 
-	// DstGap What becomes of a due time that the clocks skip in spring, for example 02:30 in New York: run_after fires it at the first instant behind the gap, skip leaves it out, auto is run_after, but for cron expressions of every hour, which have no such time.
+	// DstGap What becomes of a due time that the clocks skip in spring, such as 02:30 in New York: run_after fires it at the first instant behind the gap (a backup that no night may miss), skip leaves it out (a reminder for that very time), auto is run_after, but not for what repeats every hour, which has no such time (30 * * * * goes from 01:30 to 03:30). auto unless given.
 	DstGap *PreviewRequestDstGap `json:"dst_gap,omitempty"`
 
-	// DstOverlap What becomes of a due time that the clocks repeat in autumn, for example 01:30 in New York: first and second fire one of the two, both fires each, auto is first, but both for cron expressions of every hour.
+	// DstOverlap What becomes of a due time that the clocks repeat in autumn, such as 01:30 in New York: first fires the first of the two (a report that is sent once), second the other one (a closing that waits until the hour is over), both fires each (a reading of a meter), auto is first, but both for what repeats every hour (30 * * * *). auto unless given.
 	DstOverlap *PreviewRequestDstOverlap `json:"dst_overlap,omitempty"`
 
 	// Enabled True unless said otherwise.
@@ -3402,10 +3402,10 @@ type PreviewRequest struct {
 	// Examples: daily-report
 	Name *string `json:"name,omitempty"`
 
-	// OnCompleted What becomes of the schedule some time after it can fire no more; unless given, what TACTUS_ON_COMPLETED says.
+	// OnCompleted What becomes of the schedule some time after it can fire no more: keep leaves it with its history (a release that people look up), delete takes it away (one reminder of many that users set). What TACTUS_ON_COMPLETED says unless given.
 	OnCompleted *PreviewRequestOnCompleted `json:"on_completed,omitempty"`
 
-	// OnExcluded What becomes of a due time that calendars exclude: skip records it as excluded; next_allowed and previous_allowed move it to another day, at the same local time; drop_if_taken is next_allowed unless that day has a due time of its own.
+	// OnExcluded What becomes of a due time that calendars exclude: skip records it as excluded (a job of trading days), next_allowed moves it to the next allowed day at the same local time (a payment on the first of a month, or on the next business day), previous_allowed to the one before (the last business day of a month), drop_if_taken is next_allowed unless that day has a due time of its own (a report every 36 hours, never two on a day). skip unless given.
 	OnExcluded *PreviewRequestOnExcluded `json:"on_excluded,omitempty"`
 
 	// OnlyCalendars Calendars on whose days alone something is due; at most 10. A schedule has this or exclude_calendars.
@@ -3468,13 +3468,13 @@ type PreviewRequest struct {
 	Timezone *string `json:"timezone,omitempty"`
 }
 
-// PreviewRequestCronDialect celery ANDs the two day fields when both are restricted, vixie ORs them. quartz has 6 or 7 fields (seconds first, perhaps a year), aws has cron(...) with a year, rate(...) and at(...); in both 1 is Sunday, and one day field is ?.
+// PreviewRequestCronDialect Whose expressions are read: celery ANDs the two day fields when both are restricted (0 0 13 * 5 is Friday the 13th), vixie ORs them (every 13th and every Friday), quartz has 6 or 7 fields, seconds first, perhaps a year (0 0 12 ? * 2-6 2027), and aws a year, as in cron(0 12 ? * 2-6 2027), or rate(...) or at(...); in the last two 1 is Sunday, and one day field is ?. celery unless given.
 type PreviewRequestCronDialect string
 
-// PreviewRequestDstGap What becomes of a due time that the clocks skip in spring, for example 02:30 in New York: run_after fires it at the first instant behind the gap, skip leaves it out, auto is run_after, but for cron expressions of every hour, which have no such time.
+// PreviewRequestDstGap What becomes of a due time that the clocks skip in spring, such as 02:30 in New York: run_after fires it at the first instant behind the gap (a backup that no night may miss), skip leaves it out (a reminder for that very time), auto is run_after, but not for what repeats every hour, which has no such time (30 * * * * goes from 01:30 to 03:30). auto unless given.
 type PreviewRequestDstGap string
 
-// PreviewRequestDstOverlap What becomes of a due time that the clocks repeat in autumn, for example 01:30 in New York: first and second fire one of the two, both fires each, auto is first, but both for cron expressions of every hour.
+// PreviewRequestDstOverlap What becomes of a due time that the clocks repeat in autumn, such as 01:30 in New York: first fires the first of the two (a report that is sent once), second the other one (a closing that waits until the hour is over), both fires each (a reading of a meter), auto is first, but both for what repeats every hour (30 * * * *). auto unless given.
 type PreviewRequestDstOverlap string
 
 // PreviewRequestExecutionPolicy What becomes of a due time while an earlier run is unfinished: allow fires it (each run looks at its own customer), skip records it as skipped (a sync that looks at everything anyway), queue has one wait for the end of the run (the last change must be seen). allow unless given.
@@ -3490,10 +3490,10 @@ type PreviewRequestLanguage string
 // Examples: latest
 type PreviewRequestMisfirePolicy string
 
-// PreviewRequestOnCompleted What becomes of the schedule some time after it can fire no more; unless given, what TACTUS_ON_COMPLETED says.
+// PreviewRequestOnCompleted What becomes of the schedule some time after it can fire no more: keep leaves it with its history (a release that people look up), delete takes it away (one reminder of many that users set). What TACTUS_ON_COMPLETED says unless given.
 type PreviewRequestOnCompleted string
 
-// PreviewRequestOnExcluded What becomes of a due time that calendars exclude: skip records it as excluded; next_allowed and previous_allowed move it to another day, at the same local time; drop_if_taken is next_allowed unless that day has a due time of its own.
+// PreviewRequestOnExcluded What becomes of a due time that calendars exclude: skip records it as excluded (a job of trading days), next_allowed moves it to the next allowed day at the same local time (a payment on the first of a month, or on the next business day), previous_allowed to the one before (the last business day of a month), drop_if_taken is next_allowed unless that day has a due time of its own (a report every 36 hours, never two on a day). skip unless given.
 type PreviewRequestOnExcluded string
 
 // Principal defines model for Principal.
@@ -3913,7 +3913,7 @@ type Schedule struct {
 	CompletedAt *time.Time `json:"completed_at,omitempty"`
 	CreatedAt   time.Time  `json:"created_at"`
 
-	// CronDialect celery ANDs the two day fields when both are restricted, vixie ORs them. quartz has 6 or 7 fields (seconds first, perhaps a year), aws has cron(...) with a year, rate(...) and at(...); in both 1 is Sunday, and one day field is ?.
+	// CronDialect Whose expressions are read: celery ANDs the two day fields when both are restricted (0 0 13 * 5 is Friday the 13th), vixie ORs them (every 13th and every Friday), quartz has 6 or 7 fields, seconds first, perhaps a year (0 0 12 ? * 2-6 2027), and aws a year, as in cron(0 12 ? * 2-6 2027), or rate(...) or at(...); in the last two 1 is Sunday, and one day field is ?. celery unless given.
 	CronDialect *ScheduleCronDialect `json:"cron_dialect,omitempty"`
 
 	// CronExpression One trigger: a cron expression of 5 fields (6 with cron_seconds), or as cron_dialect has it.
@@ -3926,10 +3926,10 @@ type Schedule struct {
 	// Description What people read about it.
 	Description *string `json:"description"`
 
-	// DstGap What becomes of a due time that the clocks skip in spring, for example 02:30 in New York: run_after fires it at the first instant behind the gap, skip leaves it out, auto is run_after, but for cron expressions of every hour, which have no such time.
+	// DstGap What becomes of a due time that the clocks skip in spring, such as 02:30 in New York: run_after fires it at the first instant behind the gap (a backup that no night may miss), skip leaves it out (a reminder for that very time), auto is run_after, but not for what repeats every hour, which has no such time (30 * * * * goes from 01:30 to 03:30). auto unless given.
 	DstGap *ScheduleDstGap `json:"dst_gap,omitempty"`
 
-	// DstOverlap What becomes of a due time that the clocks repeat in autumn, for example 01:30 in New York: first and second fire one of the two, both fires each, auto is first, but both for cron expressions of every hour.
+	// DstOverlap What becomes of a due time that the clocks repeat in autumn, such as 01:30 in New York: first fires the first of the two (a report that is sent once), second the other one (a closing that waits until the hour is over), both fires each (a reading of a meter), auto is first, but both for what repeats every hour (30 * * * *). auto unless given.
 	DstOverlap    *ScheduleDstOverlap `json:"dst_overlap,omitempty"`
 	EffectiveFrom *time.Time          `json:"effective_from,omitempty"`
 
@@ -4008,10 +4008,10 @@ type Schedule struct {
 	Name      string     `json:"name"`
 	NextRunAt *time.Time `json:"next_run_at"`
 
-	// OnCompleted What becomes of the schedule some time after it can fire no more; unless given, what TACTUS_ON_COMPLETED says.
+	// OnCompleted What becomes of the schedule some time after it can fire no more: keep leaves it with its history (a release that people look up), delete takes it away (one reminder of many that users set). What TACTUS_ON_COMPLETED says unless given.
 	OnCompleted *ScheduleOnCompleted `json:"on_completed,omitempty"`
 
-	// OnExcluded What becomes of a due time that calendars exclude: skip records it as excluded; next_allowed and previous_allowed move it to another day, at the same local time; drop_if_taken is next_allowed unless that day has a due time of its own.
+	// OnExcluded What becomes of a due time that calendars exclude: skip records it as excluded (a job of trading days), next_allowed moves it to the next allowed day at the same local time (a payment on the first of a month, or on the next business day), previous_allowed to the one before (the last business day of a month), drop_if_taken is next_allowed unless that day has a due time of its own (a report every 36 hours, never two on a day). skip unless given.
 	OnExcluded *ScheduleOnExcluded `json:"on_excluded,omitempty"`
 
 	// OnlyCalendars Calendars on whose days alone something is due; at most 10. A schedule has this or exclude_calendars.
@@ -4111,13 +4111,13 @@ type Schedule struct {
 	Warnings      *[]Warning `json:"warnings,omitempty"`
 }
 
-// ScheduleCronDialect celery ANDs the two day fields when both are restricted, vixie ORs them. quartz has 6 or 7 fields (seconds first, perhaps a year), aws has cron(...) with a year, rate(...) and at(...); in both 1 is Sunday, and one day field is ?.
+// ScheduleCronDialect Whose expressions are read: celery ANDs the two day fields when both are restricted (0 0 13 * 5 is Friday the 13th), vixie ORs them (every 13th and every Friday), quartz has 6 or 7 fields, seconds first, perhaps a year (0 0 12 ? * 2-6 2027), and aws a year, as in cron(0 12 ? * 2-6 2027), or rate(...) or at(...); in the last two 1 is Sunday, and one day field is ?. celery unless given.
 type ScheduleCronDialect string
 
-// ScheduleDstGap What becomes of a due time that the clocks skip in spring, for example 02:30 in New York: run_after fires it at the first instant behind the gap, skip leaves it out, auto is run_after, but for cron expressions of every hour, which have no such time.
+// ScheduleDstGap What becomes of a due time that the clocks skip in spring, such as 02:30 in New York: run_after fires it at the first instant behind the gap (a backup that no night may miss), skip leaves it out (a reminder for that very time), auto is run_after, but not for what repeats every hour, which has no such time (30 * * * * goes from 01:30 to 03:30). auto unless given.
 type ScheduleDstGap string
 
-// ScheduleDstOverlap What becomes of a due time that the clocks repeat in autumn, for example 01:30 in New York: first and second fire one of the two, both fires each, auto is first, but both for cron expressions of every hour.
+// ScheduleDstOverlap What becomes of a due time that the clocks repeat in autumn, such as 01:30 in New York: first fires the first of the two (a report that is sent once), second the other one (a closing that waits until the hour is over), both fires each (a reading of a meter), auto is first, but both for what repeats every hour (30 * * * *). auto unless given.
 type ScheduleDstOverlap string
 
 // ScheduleExecutionPolicy What becomes of a due time while an earlier run is unfinished: allow fires it (each run looks at its own customer), skip records it as skipped (a sync that looks at everything anyway), queue has one wait for the end of the run (the last change must be seen). allow unless given.
@@ -4130,10 +4130,10 @@ type ScheduleExecutionPolicy string
 // Examples: latest
 type ScheduleMisfirePolicy string
 
-// ScheduleOnCompleted What becomes of the schedule some time after it can fire no more; unless given, what TACTUS_ON_COMPLETED says.
+// ScheduleOnCompleted What becomes of the schedule some time after it can fire no more: keep leaves it with its history (a release that people look up), delete takes it away (one reminder of many that users set). What TACTUS_ON_COMPLETED says unless given.
 type ScheduleOnCompleted string
 
-// ScheduleOnExcluded What becomes of a due time that calendars exclude: skip records it as excluded; next_allowed and previous_allowed move it to another day, at the same local time; drop_if_taken is next_allowed unless that day has a due time of its own.
+// ScheduleOnExcluded What becomes of a due time that calendars exclude: skip records it as excluded (a job of trading days), next_allowed moves it to the next allowed day at the same local time (a payment on the first of a month, or on the next business day), previous_allowed to the one before (the last business day of a month), drop_if_taken is next_allowed unless that day has a due time of its own (a report every 36 hours, never two on a day). skip unless given.
 type ScheduleOnExcluded string
 
 // ScheduleState Only an active schedule fires. A completed one can fire no more.
@@ -4150,7 +4150,7 @@ type ScheduleDefinition struct {
 	// Category A word of your own, by which lists choose.
 	Category *string `json:"category,omitempty"`
 
-	// CronDialect celery ANDs the two day fields when both are restricted, vixie ORs them. quartz has 6 or 7 fields (seconds first, perhaps a year), aws has cron(...) with a year, rate(...) and at(...); in both 1 is Sunday, and one day field is ?.
+	// CronDialect Whose expressions are read: celery ANDs the two day fields when both are restricted (0 0 13 * 5 is Friday the 13th), vixie ORs them (every 13th and every Friday), quartz has 6 or 7 fields, seconds first, perhaps a year (0 0 12 ? * 2-6 2027), and aws a year, as in cron(0 12 ? * 2-6 2027), or rate(...) or at(...); in the last two 1 is Sunday, and one day field is ?. celery unless given.
 	CronDialect *ScheduleDefinitionCronDialect `json:"cron_dialect,omitempty"`
 
 	// CronExpression One trigger: a cron expression of 5 fields (6 with cron_seconds), or as cron_dialect has it.
@@ -4164,10 +4164,10 @@ type ScheduleDefinition struct {
 	// Description What people read about it.
 	Description *string `json:"description,omitempty"`
 
-	// DstGap What becomes of a due time that the clocks skip in spring, for example 02:30 in New York: run_after fires it at the first instant behind the gap, skip leaves it out, auto is run_after, but for cron expressions of every hour, which have no such time.
+	// DstGap What becomes of a due time that the clocks skip in spring, such as 02:30 in New York: run_after fires it at the first instant behind the gap (a backup that no night may miss), skip leaves it out (a reminder for that very time), auto is run_after, but not for what repeats every hour, which has no such time (30 * * * * goes from 01:30 to 03:30). auto unless given.
 	DstGap *ScheduleDefinitionDstGap `json:"dst_gap,omitempty"`
 
-	// DstOverlap What becomes of a due time that the clocks repeat in autumn, for example 01:30 in New York: first and second fire one of the two, both fires each, auto is first, but both for cron expressions of every hour.
+	// DstOverlap What becomes of a due time that the clocks repeat in autumn, such as 01:30 in New York: first fires the first of the two (a report that is sent once), second the other one (a closing that waits until the hour is over), both fires each (a reading of a meter), auto is first, but both for what repeats every hour (30 * * * *). auto unless given.
 	DstOverlap *ScheduleDefinitionDstOverlap `json:"dst_overlap,omitempty"`
 
 	// Enabled True unless said otherwise.
@@ -4230,10 +4230,10 @@ type ScheduleDefinition struct {
 	// Examples: daily-report
 	Name *string `json:"name,omitempty"`
 
-	// OnCompleted What becomes of the schedule some time after it can fire no more; unless given, what TACTUS_ON_COMPLETED says.
+	// OnCompleted What becomes of the schedule some time after it can fire no more: keep leaves it with its history (a release that people look up), delete takes it away (one reminder of many that users set). What TACTUS_ON_COMPLETED says unless given.
 	OnCompleted *ScheduleDefinitionOnCompleted `json:"on_completed,omitempty"`
 
-	// OnExcluded What becomes of a due time that calendars exclude: skip records it as excluded; next_allowed and previous_allowed move it to another day, at the same local time; drop_if_taken is next_allowed unless that day has a due time of its own.
+	// OnExcluded What becomes of a due time that calendars exclude: skip records it as excluded (a job of trading days), next_allowed moves it to the next allowed day at the same local time (a payment on the first of a month, or on the next business day), previous_allowed to the one before (the last business day of a month), drop_if_taken is next_allowed unless that day has a due time of its own (a report every 36 hours, never two on a day). skip unless given.
 	OnExcluded *ScheduleDefinitionOnExcluded `json:"on_excluded,omitempty"`
 
 	// OnlyCalendars Calendars on whose days alone something is due; at most 10. A schedule has this or exclude_calendars.
@@ -4296,13 +4296,13 @@ type ScheduleDefinition struct {
 	Timezone *string `json:"timezone,omitempty"`
 }
 
-// ScheduleDefinitionCronDialect celery ANDs the two day fields when both are restricted, vixie ORs them. quartz has 6 or 7 fields (seconds first, perhaps a year), aws has cron(...) with a year, rate(...) and at(...); in both 1 is Sunday, and one day field is ?.
+// ScheduleDefinitionCronDialect Whose expressions are read: celery ANDs the two day fields when both are restricted (0 0 13 * 5 is Friday the 13th), vixie ORs them (every 13th and every Friday), quartz has 6 or 7 fields, seconds first, perhaps a year (0 0 12 ? * 2-6 2027), and aws a year, as in cron(0 12 ? * 2-6 2027), or rate(...) or at(...); in the last two 1 is Sunday, and one day field is ?. celery unless given.
 type ScheduleDefinitionCronDialect string
 
-// ScheduleDefinitionDstGap What becomes of a due time that the clocks skip in spring, for example 02:30 in New York: run_after fires it at the first instant behind the gap, skip leaves it out, auto is run_after, but for cron expressions of every hour, which have no such time.
+// ScheduleDefinitionDstGap What becomes of a due time that the clocks skip in spring, such as 02:30 in New York: run_after fires it at the first instant behind the gap (a backup that no night may miss), skip leaves it out (a reminder for that very time), auto is run_after, but not for what repeats every hour, which has no such time (30 * * * * goes from 01:30 to 03:30). auto unless given.
 type ScheduleDefinitionDstGap string
 
-// ScheduleDefinitionDstOverlap What becomes of a due time that the clocks repeat in autumn, for example 01:30 in New York: first and second fire one of the two, both fires each, auto is first, but both for cron expressions of every hour.
+// ScheduleDefinitionDstOverlap What becomes of a due time that the clocks repeat in autumn, such as 01:30 in New York: first fires the first of the two (a report that is sent once), second the other one (a closing that waits until the hour is over), both fires each (a reading of a meter), auto is first, but both for what repeats every hour (30 * * * *). auto unless given.
 type ScheduleDefinitionDstOverlap string
 
 // ScheduleDefinitionExecutionPolicy What becomes of a due time while an earlier run is unfinished: allow fires it (each run looks at its own customer), skip records it as skipped (a sync that looks at everything anyway), queue has one wait for the end of the run (the last change must be seen). allow unless given.
@@ -4315,10 +4315,10 @@ type ScheduleDefinitionExecutionPolicy string
 // Examples: latest
 type ScheduleDefinitionMisfirePolicy string
 
-// ScheduleDefinitionOnCompleted What becomes of the schedule some time after it can fire no more; unless given, what TACTUS_ON_COMPLETED says.
+// ScheduleDefinitionOnCompleted What becomes of the schedule some time after it can fire no more: keep leaves it with its history (a release that people look up), delete takes it away (one reminder of many that users set). What TACTUS_ON_COMPLETED says unless given.
 type ScheduleDefinitionOnCompleted string
 
-// ScheduleDefinitionOnExcluded What becomes of a due time that calendars exclude: skip records it as excluded; next_allowed and previous_allowed move it to another day, at the same local time; drop_if_taken is next_allowed unless that day has a due time of its own.
+// ScheduleDefinitionOnExcluded What becomes of a due time that calendars exclude: skip records it as excluded (a job of trading days), next_allowed moves it to the next allowed day at the same local time (a payment on the first of a month, or on the next business day), previous_allowed to the one before (the last business day of a month), drop_if_taken is next_allowed unless that day has a due time of its own (a report every 36 hours, never two on a day). skip unless given.
 type ScheduleDefinitionOnExcluded string
 
 // ScheduleFilter defines model for ScheduleFilter.
@@ -4372,7 +4372,7 @@ type SchedulePatch struct {
 	// Category A word of your own, by which lists choose.
 	Category *string `json:"category,omitempty"`
 
-	// CronDialect celery ANDs the two day fields when both are restricted, vixie ORs them. quartz has 6 or 7 fields (seconds first, perhaps a year), aws has cron(...) with a year, rate(...) and at(...); in both 1 is Sunday, and one day field is ?.
+	// CronDialect Whose expressions are read: celery ANDs the two day fields when both are restricted (0 0 13 * 5 is Friday the 13th), vixie ORs them (every 13th and every Friday), quartz has 6 or 7 fields, seconds first, perhaps a year (0 0 12 ? * 2-6 2027), and aws a year, as in cron(0 12 ? * 2-6 2027), or rate(...) or at(...); in the last two 1 is Sunday, and one day field is ?. celery unless given.
 	CronDialect *SchedulePatchCronDialect `json:"cron_dialect,omitempty"`
 
 	// CronExpression One trigger: a cron expression of 5 fields (6 with cron_seconds), or as cron_dialect has it.
@@ -4386,10 +4386,10 @@ type SchedulePatch struct {
 	// Description What people read about it.
 	Description *string `json:"description,omitempty"`
 
-	// DstGap What becomes of a due time that the clocks skip in spring, for example 02:30 in New York: run_after fires it at the first instant behind the gap, skip leaves it out, auto is run_after, but for cron expressions of every hour, which have no such time.
+	// DstGap What becomes of a due time that the clocks skip in spring, such as 02:30 in New York: run_after fires it at the first instant behind the gap (a backup that no night may miss), skip leaves it out (a reminder for that very time), auto is run_after, but not for what repeats every hour, which has no such time (30 * * * * goes from 01:30 to 03:30). auto unless given.
 	DstGap *SchedulePatchDstGap `json:"dst_gap,omitempty"`
 
-	// DstOverlap What becomes of a due time that the clocks repeat in autumn, for example 01:30 in New York: first and second fire one of the two, both fires each, auto is first, but both for cron expressions of every hour.
+	// DstOverlap What becomes of a due time that the clocks repeat in autumn, such as 01:30 in New York: first fires the first of the two (a report that is sent once), second the other one (a closing that waits until the hour is over), both fires each (a reading of a meter), auto is first, but both for what repeats every hour (30 * * * *). auto unless given.
 	DstOverlap *SchedulePatchDstOverlap `json:"dst_overlap,omitempty"`
 
 	// Enabled True unless said otherwise.
@@ -4452,10 +4452,10 @@ type SchedulePatch struct {
 	// Examples: daily-report
 	Name *string `json:"name,omitempty"`
 
-	// OnCompleted What becomes of the schedule some time after it can fire no more; unless given, what TACTUS_ON_COMPLETED says.
+	// OnCompleted What becomes of the schedule some time after it can fire no more: keep leaves it with its history (a release that people look up), delete takes it away (one reminder of many that users set). What TACTUS_ON_COMPLETED says unless given.
 	OnCompleted *SchedulePatchOnCompleted `json:"on_completed,omitempty"`
 
-	// OnExcluded What becomes of a due time that calendars exclude: skip records it as excluded; next_allowed and previous_allowed move it to another day, at the same local time; drop_if_taken is next_allowed unless that day has a due time of its own.
+	// OnExcluded What becomes of a due time that calendars exclude: skip records it as excluded (a job of trading days), next_allowed moves it to the next allowed day at the same local time (a payment on the first of a month, or on the next business day), previous_allowed to the one before (the last business day of a month), drop_if_taken is next_allowed unless that day has a due time of its own (a report every 36 hours, never two on a day). skip unless given.
 	OnExcluded *SchedulePatchOnExcluded `json:"on_excluded,omitempty"`
 
 	// OnlyCalendars Calendars on whose days alone something is due; at most 10. A schedule has this or exclude_calendars.
@@ -4518,13 +4518,13 @@ type SchedulePatch struct {
 	Timezone *string `json:"timezone,omitempty"`
 }
 
-// SchedulePatchCronDialect celery ANDs the two day fields when both are restricted, vixie ORs them. quartz has 6 or 7 fields (seconds first, perhaps a year), aws has cron(...) with a year, rate(...) and at(...); in both 1 is Sunday, and one day field is ?.
+// SchedulePatchCronDialect Whose expressions are read: celery ANDs the two day fields when both are restricted (0 0 13 * 5 is Friday the 13th), vixie ORs them (every 13th and every Friday), quartz has 6 or 7 fields, seconds first, perhaps a year (0 0 12 ? * 2-6 2027), and aws a year, as in cron(0 12 ? * 2-6 2027), or rate(...) or at(...); in the last two 1 is Sunday, and one day field is ?. celery unless given.
 type SchedulePatchCronDialect string
 
-// SchedulePatchDstGap What becomes of a due time that the clocks skip in spring, for example 02:30 in New York: run_after fires it at the first instant behind the gap, skip leaves it out, auto is run_after, but for cron expressions of every hour, which have no such time.
+// SchedulePatchDstGap What becomes of a due time that the clocks skip in spring, such as 02:30 in New York: run_after fires it at the first instant behind the gap (a backup that no night may miss), skip leaves it out (a reminder for that very time), auto is run_after, but not for what repeats every hour, which has no such time (30 * * * * goes from 01:30 to 03:30). auto unless given.
 type SchedulePatchDstGap string
 
-// SchedulePatchDstOverlap What becomes of a due time that the clocks repeat in autumn, for example 01:30 in New York: first and second fire one of the two, both fires each, auto is first, but both for cron expressions of every hour.
+// SchedulePatchDstOverlap What becomes of a due time that the clocks repeat in autumn, such as 01:30 in New York: first fires the first of the two (a report that is sent once), second the other one (a closing that waits until the hour is over), both fires each (a reading of a meter), auto is first, but both for what repeats every hour (30 * * * *). auto unless given.
 type SchedulePatchDstOverlap string
 
 // SchedulePatchExecutionPolicy What becomes of a due time while an earlier run is unfinished: allow fires it (each run looks at its own customer), skip records it as skipped (a sync that looks at everything anyway), queue has one wait for the end of the run (the last change must be seen). allow unless given.
@@ -4537,10 +4537,10 @@ type SchedulePatchExecutionPolicy string
 // Examples: latest
 type SchedulePatchMisfirePolicy string
 
-// SchedulePatchOnCompleted What becomes of the schedule some time after it can fire no more; unless given, what TACTUS_ON_COMPLETED says.
+// SchedulePatchOnCompleted What becomes of the schedule some time after it can fire no more: keep leaves it with its history (a release that people look up), delete takes it away (one reminder of many that users set). What TACTUS_ON_COMPLETED says unless given.
 type SchedulePatchOnCompleted string
 
-// SchedulePatchOnExcluded What becomes of a due time that calendars exclude: skip records it as excluded; next_allowed and previous_allowed move it to another day, at the same local time; drop_if_taken is next_allowed unless that day has a due time of its own.
+// SchedulePatchOnExcluded What becomes of a due time that calendars exclude: skip records it as excluded (a job of trading days), next_allowed moves it to the next allowed day at the same local time (a payment on the first of a month, or on the next business day), previous_allowed to the one before (the last business day of a month), drop_if_taken is next_allowed unless that day has a due time of its own (a report every 36 hours, never two on a day). skip unless given.
 type SchedulePatchOnExcluded string
 
 // Skip defines model for Skip.

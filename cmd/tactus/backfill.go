@@ -14,8 +14,8 @@ type backfillCmd struct {
 	oneSchedule
 	From   pastTime `required:"" placeholder:"TIME" help:"Run due times from this time on: a time (without an offset, in the zone of the schedule), a day, or how long ago (48h, 30d)."`
 	To     pastTime `placeholder:"TIME" help:"Run due times up to this time; up to now unless given."`
-	Policy string   `name:"execution-policy" enum:",allow,queue" default:"" help:"Whether its runs may begin beside other runs of the schedule (allow) or wait for them (queue); unless given, as the schedule's own runs."`
-	Order  string   `enum:"oldest_first,newest_first" default:"oldest_first" help:"oldest_first or newest_first."`
+	Policy string   `name:"execution-policy" enum:",allow,queue" default:"" help:"${backfill_execution_policy}"`
+	Order  string   `enum:"oldest_first,newest_first" default:"oldest_first" help:"${backfill_order}"`
 	Active int      `name:"max-active" default:"1" help:"How many of its runs may be unfinished at a time, at most 100."`
 	Again  bool     `help:"Include due times that have run already."`
 	DryRun bool     `help:"Only show what would run."`

@@ -19,16 +19,16 @@ type definitionFlags struct {
 	RRule       *string     `name:"rrule" placeholder:"RULE" help:"Trigger: a recurrence of RFC 5545, such as FREQ=WEEKLY;INTERVAL=2 (lines: DTSTART, RRULE, RDATE, EXDATE)."`
 	Preset      *string     `help:"Trigger: the name of a preset."`
 	TZ          *string     `name:"tz" placeholder:"ZONE" help:"IANA time zone of the trigger."`
-	Dialect     *string     `help:"Dialect of the cron expression: celery, vixie, quartz or aws."`
+	Dialect     *string     `help:"${cron_dialect}"`
 	Exclude     []string    `name:"exclude-calendar" placeholder:"CALENDAR" help:"Calendar on whose days nothing is due; may be repeated."`
 	Only        []string    `name:"only-calendar" placeholder:"CALENDAR" help:"Calendar on whose days alone something is due; may be repeated."`
-	OnCompleted *string     `placeholder:"HOW" help:"What becomes of a schedule that can fire no more: keep or delete. Default: TACTUS_ON_COMPLETED of the beat."`
-	OnExcluded  *string     `placeholder:"HOW" help:"What becomes of a due time that calendars exclude: skip, next_allowed, previous_allowed or drop_if_taken."`
+	OnCompleted *string     `placeholder:"HOW" help:"${on_completed}"`
+	OnExcluded  *string     `placeholder:"HOW" help:"${on_excluded}"`
 	Task        *string     `help:"Name of the task to run."`
 	runFlags
 	policyFlags
 	Stream   *string `help:"Redis stream that runs go to, instead of a queue."`
-	Misfire  *string `help:"Which of the missed due times fire: latest, all or none."`
+	Misfire  *string `help:"${misfire_policy}"`
 	Disabled *bool   `help:"Create the schedule disabled; of one that is there, --disabled=false enables it."`
 }
 

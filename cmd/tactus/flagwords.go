@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -49,6 +51,25 @@ func eachFlagOf(command *kong.Node, do func(*kong.Flag)) {
 	}
 }
 
+// policyHelp is how the API describes what is a choice of several, in words of the command line, by the name of the
+// member behind a prefix.
+func policyHelp[T any](prefix string) kong.Vars {
+	flagOf := map[string]string{}
+	for flag, member := range memberOf {
+		flagOf[member] = "--" + flag
+	}
+	vars := kong.Vars{}
+	for field := range reflect.TypeFor[T]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if field.Tag.Get("enum") != "" {
+			vars[prefix+name] = memberName.ReplaceAllStringFunc(field.Tag.Get("doc"), func(member string) string {
+				return cmp.Or(flagOf[member], member)
+			})
+		}
+	}
+	return vars
+}
+
 // flagWords maps members to the flags and arguments of a command that give them.
 type flagWords map[string]string
 
@@ -72,6 +93,9 @@ func wordsOf(parsed *kong.Context) flagWords {
 	}
 	if at := parsed.Selected(); at != nil {
 		for _, argument := range at.Positional {
+			if argument.Target.IsZero() {
+				continue // a flag may say the same
+			}
 			words[member(argument.Name)] = "<" + argument.Name + ">"
 		}
 	}

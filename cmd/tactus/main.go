@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/hostzones"
 	"github.com/tactus-dev/tactus/internal/importer"
 	"github.com/tactus-dev/tactus/outbox"
@@ -87,7 +88,7 @@ func newParser(into *commands, to console, exit func(int)) (*kong.Kong, error) {
 		kong.Vars{
 			"version": versions(), "sections": sectionNames(), "differences": strings.Join(importer.Kinds, ", "),
 		},
-		kong.Vars(tracingHelp),
+		kong.Vars(tracingHelp), policyHelp[domain.Definition](""), policyHelp[domain.BackfillRequest]("backfill_"),
 		kong.Exit(exit), kong.Resolvers(secretFiles{}, contexts{}),
 		durations, pointed[comingTime](), pointed[inSeconds](), kong.PostBuild(knowMembers))
 }

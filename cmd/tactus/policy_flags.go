@@ -4,16 +4,16 @@ import "encoding/json"
 
 // policyFlags define the rest of a schedule: how its trigger is read, when it may fire, and what its runs contain.
 type policyFlags struct {
-	CronSeconds   *bool       `help:"The cron expression begins with the seconds."`
+	CronSeconds   *bool       `aliases:"seconds" help:"The cron expression begins with the seconds."`
 	Anchor        *comingTime `placeholder:"TIME" help:"Instant from which an interval counts."`
-	DSTGap        *string     `name:"dst-gap" help:"Times that a change of clocks leaves out: auto, run_after or skip."`
-	DSTOverlap    *string     `name:"dst-overlap" help:"Times that a change of clocks repeats: auto, first, second or both."`
+	DSTGap        *string     `name:"dst-gap" help:"${dst_gap}"`
+	DSTOverlap    *string     `name:"dst-overlap" help:"${dst_overlap}"`
 	StartsAt      *comingTime `placeholder:"TIME" help:"It fires nothing before."`
 	EndsAt        *comingTime `placeholder:"TIME" help:"It fires nothing after."`
 	MaxRuns       *int64      `placeholder:"NUMBER" help:"How many runs it has at most."`
-	Jitter        *inSeconds  `placeholder:"LENGTH" help:"How late it fires at most, by another delay for each due time."`
-	Spread        *inSeconds  `placeholder:"LENGTH" help:"Within how long schedules that are due at once fire, each at its own place of it."`
-	Overlap       *string     `help:"What becomes of a due time while the previous run is unfinished: allow, skip or queue."`
+	Jitter        *inSeconds  `placeholder:"LENGTH" help:"How late it fires at most, by another delay for each due time (20s: a poll of somebody's server, not always in the same second)."`
+	Spread        *inSeconds  `placeholder:"LENGTH" help:"Within how long schedules that are due at once fire, each at its own place of it (1h: nightly jobs that are due at midnight fire all through the hour)."`
+	Overlap       *string     `help:"${execution_policy}"`
 	MisfireWindow *inSeconds  `placeholder:"LENGTH" help:"How old a missed due time may be that still fires."`
 	MisfireGrace  *inSeconds  `placeholder:"LENGTH" help:"How late the last due time may be before the misfire policy decides."`
 	Exchange      *string     `help:"Exchange that runs go through; it needs a routing key."`

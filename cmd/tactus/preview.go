@@ -2,8 +2,11 @@ package main
 
 import (
 	"cmp"
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,42 +16,38 @@ import (
 )
 
 type previewCmd struct {
-	Cron     string     `arg:"" optional:"" help:"Cron expression."`
-	RRule    string     `name:"rrule" placeholder:"RULE" help:"Recurrence of RFC 5545 instead of a cron expression, such as FREQ=WEEKLY;INTERVAL=2."`
-	TZ       string     `name:"tz" placeholder:"ZONE" help:"IANA time zone (default the TZ= of the expression, or UTC)."`
+	clientFlags
+	Expression string `arg:"" optional:"" name:"cron" help:"Cron expression: the same as --cron."`
+	definitionFlags
 	After    comingTime `placeholder:"TIME" help:"Show due times after this time (without an offset, in --tz), this day, or so long from now (default now)."`
 	N        int        `short:"n" default:"10" help:"How many due times to show, at most 1000."`
-	Dialect  string     `enum:"celery,vixie,quartz,aws" default:"celery" help:"Dialect: celery ANDs the two day fields, vixie ORs them; quartz (seconds first) and aws (cron(...), rate(...), at(...)) count Sunday as 1."`
-	Seconds  bool       `help:"The expression has six fields, the first of them seconds."`
-	Gap      string     `name:"dst-gap" enum:"auto,run_after,skip" default:"auto" help:"What to do with a due time that the clocks skip: auto, run_after or skip."`
-	Overlap  string     `name:"dst-overlap" enum:"auto,first,second,both" default:"auto" help:"What to do with a due time that the clocks repeat: auto, first, second or both."`
 	Language string     `enum:"en,ja" default:"en" help:"Language of the description: en or ja."`
-	Output   string     `short:"o" enum:"table,json" default:"table" help:"table or json."`
 }
 
-// Run prints due times.
-func (c previewCmd) Run(to console) error {
-	if strings.TrimSpace(c.Cron) == "" && c.RRule == "" {
-		return usage("the cron expression is empty: want minute hour day-of-month month day-of-week, such as \"30 9 " +
-			"* * 1-5\"")
-	}
-	after, err := c.after()
+// Run prints due times. They are found here, but for those of a schedule that goes by calendars, which the server has.
+func (c previewCmd) Run(ctx context.Context, to console) error {
+	members, err := c.members()
 	if err != nil {
 		return err
 	}
-	definition := domain.Definition{
-		CronExpression: c.Cron, RRule: c.RRule, CronDialect: c.Dialect, CronSeconds: c.Seconds, Timezone: c.TZ,
-		DSTGap: c.Gap, DSTOverlap: c.Overlap,
-	}
-	p, err := definition.Preview(domain.Ask{After: after, N: c.N, Language: c.Language}, "UTC")
-	if faults := domain.FaultsOf(err); faults != nil {
-		return &refusal{faults: faults}
-	}
+	after, err := c.after(members)
 	if err != nil {
 		return err
 	}
-	if c.Output == "json" {
-		return printJSON(to.out, p)
+	find := c.here
+	if members["exclude_calendars"] != nil || members["only_calendars"] != nil {
+		find = c.there
+	}
+	p, err := find(ctx, members, after)
+	if err != nil {
+		return err
+	}
+	if !c.tabular() {
+		answer, err := json.Marshal(p)
+		if err != nil {
+			return fmt.Errorf("write the preview: %w", err)
+		}
+		return c.show(to.out, answer)
 	}
 	for _, w := range p.Warnings {
 		say(to.problems, "warning: %s\n", w.Message)
@@ -57,16 +56,63 @@ func (c previewCmd) Run(to console) error {
 	return previewTable(to.out, p)
 }
 
+// members returns those of the schedule that is asked about.
+func (c previewCmd) members() (map[string]any, error) {
+	if c.Expression != "" && c.Cron != nil {
+		return nil, usage("%q and --cron %q: give one of them", c.Expression, *c.Cron)
+	}
+	if c.Expression != "" {
+		c.Cron = &c.Expression
+	}
+	if c.Cron != nil && strings.TrimSpace(*c.Cron) == "" {
+		return nil, usage("the cron expression is empty: want minute hour day-of-month month day-of-week, such as \"30 9 " +
+			"* * 1-5\"")
+	}
+	return c.definition()
+}
+
 // after returns the time after which due times are shown.
-func (c previewCmd) after() (time.Time, error) {
+func (c previewCmd) after(members map[string]any) (time.Time, error) {
 	if c.After == "" {
 		return time.Now(), nil
 	}
-	location, err := zone.Load(cmp.Or(c.TZ, "UTC"))
+	name := ""
+	if text, err := json.Marshal(members["timezone"]); err == nil {
+		_ = json.Unmarshal(text, &name) // a definition in which it is no text is refused
+	}
+	location, err := zone.Load(cmp.Or(name, "UTC"))
 	if err != nil {
 		location = time.UTC // the definition is refused
 	}
 	return readTime(string(c.After), ahead, location)
+}
+
+// here finds due times without a server.
+func (c previewCmd) here(_ context.Context, members map[string]any, after time.Time) (domain.Preview, error) {
+	raw, err := json.Marshal(members)
+	if err != nil {
+		return domain.Preview{}, fmt.Errorf("write the definition: %w", err)
+	}
+	definition, unreadable := domain.Decode(raw)
+	p, err := definition.Preview(domain.Ask{After: after, N: c.N, Language: c.Language}, "UTC")
+	err = domain.Join(unreadable, err)
+	if faults := domain.FaultsOf(err); faults != nil {
+		return p, &refusal{faults: faults}
+	}
+	return p, err
+}
+
+// there asks the server for due times.
+func (c previewCmd) there(ctx context.Context, members map[string]any, after time.Time) (p domain.Preview, err error) {
+	members["after"], members["n"], members["language"] = after, c.N, c.Language
+	answer, err := c.call(ctx, http.MethodPost, "/schedules/preview", members)
+	if err != nil {
+		return p, err
+	}
+	if err := json.Unmarshal(answer, &p); err != nil {
+		return p, fmt.Errorf("read the answer: %w", err)
+	}
+	return p, nil
 }
 
 // previewTable prints a line for each due time, and one for each due time that a gap skips.

@@ -1,10 +1,21 @@
 package main
 
 import (
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/calendar"
+	"github.com/tactus-dev/tactus/internal/api"
+	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 func TestPreviewJSON(t *testing.T) {
@@ -77,6 +88,42 @@ func TestPreviewOfARecurrence(t *testing.T) {
 	}
 }
 
+// TestPreviewOfAnyTrigger has every kind of trigger, with policies, and a server where calendars are named.
+func TestPreviewOfAnyTrigger(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	if _, _, err := outbox.NewStore(pool, "Asia/Tokyo", nil).PutCalendar(t.Context(), domain.Calendar{
+		Name: "closed", Days: []calendar.Item{{From: "2027-01-01", To: "2027-01-03", Reason: "New Year"}},
+	}, 0); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(api.New(pool, "Asia/Tokyo", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "definition.json")
+	if err := os.WriteFile(file, []byte(`{"name": "n", "task_name": "t", "preset_name": "daily_noon", "timezone": "Asia/Tokyo"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]string{
+		"--every 36h --anchor 2026-01-01T00:00:00Z --after 2026-01-01T00:00:00Z -n 2": "Every 36 hours, counted from 2026-01-01T00:00:00Z\n2026-01-02T12:00:00Z  \n2026-01-04T00:00:00Z  \n",
+		"--at 2100-01-01T09:00 --tz Asia/Tokyo":                                       "Once, at 2100-01-01T09:00:00+09:00\n2100-01-01T09:00:00+09:00  \n",
+		"--preset daily_noon --starts-at 2026-01-05T00:00 --ends-at 2026-01-06T23:00 --after 2026-01-01 -n 9": "At 12:00, every day, UTC\n2026-01-05T12:00:00Z  \n" +
+			"2026-01-06T12:00:00Z  \n",
+		"--rrule FREQ=DAILY --anchor= --max-runs 1 --after 2026-01-01": "Every day, at 00:00, from 2026-01-01 00:00 on, UTC\n2026-01-02T00:00:00Z  \n",
+		"-f " + file + " --after 2026-01-01T13:00 -n 1":                "At 12:00, every day, Asia/Tokyo\n2026-01-02T12:00:00+09:00  \n",
+		"--cron @daily --exclude-calendar closed --on-excluded next_allowed --after 2026-12-31T00:00:00+09:00 -n 2 --url " + server.URL: "At 00:00, every day, " +
+			"Asia/Tokyo, except on days of closed; otherwise on the next allowed day\n(nothing)                  excluded by calendars: " +
+			"2027-01-01T00:00:00+09:00 New Year\n(nothing)                  excluded by calendars: 2027-01-02T00:00:00+09:00 New Year\n" +
+			"(nothing)                  excluded by calendars: 2027-01-03T00:00:00+09:00 New Year\n" +
+			"2027-01-04T00:00:00+09:00  \n2027-01-05T00:00:00+09:00  \n",
+		"--cron @daily --exclude-calendar closed,open --url " + server.URL: "calendar_unknown at --exclude-calendar (number 2)",
+	} {
+		got := tactus(t, append([]string{"schedule", "preview"}, strings.Fields(args)...)...)
+		if got.out != want && !strings.Contains(got.problems, want) {
+			t.Errorf("%s: %+v\nwant %q", args, got, want)
+		}
+	}
+}
+
 // TestPreviewRefuses holds that what cannot be previewed is a usage error that says what to do.
 func TestPreviewRefuses(t *testing.T) {
 	t.Parallel()
@@ -93,7 +140,13 @@ func TestPreviewRefuses(t *testing.T) {
 		{[]string{"0 9 * * *", "-n", "1001"}, "out_of_range at -n: 1001: want 1 to 1000"},
 		{[]string{"0 9 * * *", "--after", "tomorrow"}, `--after: "tomorrow": want a time as in`},
 		{[]string{"0 9 * * *", "--after", "9999-01-01T00:00:00Z"}, "out_of_range at --after"},
-		{[]string{"0 9 * * *", "--dialect", "jenkins"}, "--dialect must be one of"},
+		{[]string{"0 9 * * *", "--dialect", "jenkins"}, `choice_invalid at --dialect: "jenkins"`},
+		{[]string{"61 * * * *", "--every", "5m", "--tz", "EST"}, "trigger_ambiguous at --every"},
+		{[]string{"61 * * * *", "--every", "5m", "--tz", "EST", "-n", "0"}, "timezone_abbreviation at --tz"},
+		{[]string{"61 * * * *", "-n", "0", "--after", "9999-01-01T00:00:00Z"}, "cron_syntax at <cron>"},
+		{[]string{"--cron", "61 * * * *"}, "cron_syntax at --cron"},
+		{[]string{"0 9 * * *", "--cron", "@daily"}, `"0 9 * * *" and --cron "@daily": give one of them`},
+		{nil, "trigger_missing: say when: give one of --cron, --every, --at, --rrule, --preset"},
 	} {
 		got := tactus(t, append([]string{"schedule", "preview"}, c.args...)...)
 		if got.code != exitUsage || got.out != "" || !strings.Contains(got.problems, c.want) {

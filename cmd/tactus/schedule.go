@@ -11,7 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// scheduleCmd calls the API, except for preview.
+// scheduleCmd calls the API, except for a preview that needs no calendars.
 type scheduleCmd struct {
 	Create   createCmd   `cmd:"" help:"Create a schedule."`
 	List     listCmd     `cmd:"" help:"List schedules, newest first."`
@@ -28,7 +28,7 @@ type scheduleCmd struct {
 	Events   eventsCmd   `cmd:"" help:"Show what each change of a schedule changed, newest first, with who made it and why."`
 	Revert   revertCmd   `cmd:"" help:"Give a schedule the definition of a former version."`
 	Bulk     bulkCmd     `cmd:"" help:"Enable, disable, delete, trigger, retag or change many schedules."`
-	Preview  previewCmd  `cmd:"" help:"Show when a cron expression is due, without a server."`
+	Preview  previewCmd  `cmd:"" help:"Show when a schedule would be due, with all that create takes. No server is asked, unless calendars are named."`
 }
 
 // oneSchedule names a schedule and calls the API about it.

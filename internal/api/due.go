@@ -80,16 +80,13 @@ func (s *server) preview(ctx context.Context, in *struct{ body }) (*dueTimes, er
 func (s *server) previewOf(ctx context.Context, raw []byte) (domain.Preview, error) {
 	ask, definition, asked := askOf(raw)
 	d, err := domain.Decode(definition)
-	if err := domain.Join(asked, err); err != nil {
-		return domain.Preview{}, err
-	}
 	sets, unknown := s.store.Sets(ctx, d)
 	if unknown != nil && domain.FaultsOf(unknown) == nil {
 		return domain.Preview{}, unknown
 	}
 	ask.Sets = sets
-	p, err := d.Preview(ask, s.timezone)
-	return p, domain.Join(err, unknown)
+	p, refused := d.Preview(ask, s.timezone)
+	return p, domain.Join(domain.Join(domain.Join(asked, err), refused), unknown)
 }
 
 // askOf splits a body into the members of the question and a definition. It returns a body that is not an object
