@@ -122,14 +122,10 @@ func (s Schedule) Resume() (Change, bool) {
 // already; with 0 to skip none any more. The change is none (false) when nothing would be another. What is disabled,
 // invalid or due no more has nothing to skip.
 func (s Schedule) Skip(count int, by, reason string, now time.Time) (Change, bool, error) {
-	var faults Faults
-	reason = haltReason(reason, &faults)
-	if count < 0 || count > MaxSkip {
-		faults.add("out_of_range", "/count", "%d: want 0 to %d", count, MaxSkip)
-	}
-	if err := faults.err(); err != nil {
+	if err := SkipFaults(count, reason); err != nil {
 		return Change{}, false, err
 	}
+	reason = strings.TrimSpace(reason)
 	c := s.change(ScheduleUpdated)
 	c.After.Halt = s.unskipped()
 	if count > 0 {
@@ -143,6 +139,16 @@ func (s Schedule) Skip(count int, by, reason string, now time.Time) (Change, boo
 	}
 	c.Halts = c.After.Halt != s.Halt
 	return c, c.Halts, nil
+}
+
+// SkipFaults returns what is wrong with a request to skip, whatever the schedule.
+func SkipFaults(count int, reason string) error {
+	var faults Faults
+	haltReason(reason, &faults)
+	if count < 0 || count > MaxSkip {
+		faults.add("out_of_range", "/count", "%d: want 0 to %d", count, MaxSkip)
+	}
+	return faults.err()
 }
 
 // nothingToSkip tells why fewer due times are to come than are to be skipped, and what to do.

@@ -33,14 +33,15 @@ func (n *normalizer) parseRRule() {
 // canonicalRRule has a DTSTART: that of the same rule so far, because saying it again does not move it, else starts_at
 // or now.
 func (n *normalizer) canonicalRRule(location *time.Location) string {
-	start := n.context.Now.Truncate(time.Second)
+	rule, err := rrule.Parse(n.RRule)
+	if err != nil || rule.HasStart() {
+		return rrule.Canonical(n.RRule, time.Time{})
+	}
+	start := rule.StartAt(n.context.Now, location)
 	if starts := instant(n.StartsAt); !starts.IsZero() {
-		start = starts
+		start = starts.In(location)
 	}
-	canonical := rrule.Canonical(n.RRule, start.In(location))
-	if rule, err := rrule.Parse(n.RRule); err != nil || rule.HasStart() {
-		return canonical
-	}
+	canonical := rrule.Canonical(n.RRule, start)
 	if p := n.context.Previous; p != nil && p.RRule != "" &&
 		rrule.WithoutStart(p.RRule) == rrule.WithoutStart(canonical) {
 		return p.RRule

@@ -190,6 +190,48 @@ func TestFaultsBesideOthers(t *testing.T) {
 	}
 }
 
+// TestCountCountsWhatIsToCome has recurrences without a DTSTART: COUNT leaves as many due times as it says, and they are
+// those of the same recurrence without it.
+func TestCountCountsWhatIsToCome(t *testing.T) {
+	t.Parallel()
+	due := func(now time.Time, rule, zone string) (all []time.Time) {
+		d, _, err := domain.Definition{TaskName: "a", RRule: rule, Timezone: zone}.Normalize(domain.Context{Now: now})
+		if err != nil {
+			t.Errorf("%s at %s: %v", rule, now, err)
+			return nil
+		}
+		trigger, anchor := d.Trigger()
+		r, err := trigger.Recurrence(anchor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at, ok := r.Next(now); ok && len(all) < 4; at, ok = r.Next(at) {
+			all = append(all, at)
+		}
+		return all
+	}
+	for _, rule := range []string{
+		"FREQ=SECONDLY", "FREQ=SECONDLY;INTERVAL=7", "FREQ=MINUTELY;INTERVAL=45", "FREQ=HOURLY;INTERVAL=5", "FREQ=DAILY", "FREQ=DAILY;INTERVAL=3",
+		"FREQ=DAILY;BYHOUR=9", "FREQ=WEEKLY;INTERVAL=2", "FREQ=WEEKLY;INTERVAL=2;BYDAY=SU,WE;WKST=SU", "FREQ=MONTHLY;INTERVAL=2", "FREQ=MONTHLY;BYDAY=1SU,FR",
+		"FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR,SU;BYSETPOS=1,-1", "FREQ=YEARLY", "FREQ=YEARLY;BYMONTH=3,11", "FREQ=YEARLY;BYWEEKNO=9,20", "FREQ=YEARLY;BYYEARDAY=60,-1",
+	} {
+		for _, zone := range []string{"UTC", "America/New_York", "Australia/Lord_Howe"} {
+			for _, at := range []string{"2026-03-01T12:00:00Z", "2026-03-01T12:00:00.5Z", "2026-03-07T12:00:00Z", "2026-11-02T06:30:00.999Z", "2027-12-31T00:00:00Z"} {
+				now, err := time.Parse(time.RFC3339Nano, at)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for count := 1; count <= 3; count++ {
+					want, counted := due(now, rule, zone), due(now, fmt.Sprintf("%s;COUNT=%d", rule, count), zone)
+					if diff := cmp.Diff(want[:count], counted); diff != "" {
+						t.Errorf("%s;COUNT=%d in %s at %s (-want +got):\n%s", rule, count, zone, at, diff)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestFaultMessages(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{"cron": "cron_expression", "every": "interval_seconds", "TZ": "timezone"} {

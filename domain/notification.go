@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -323,10 +324,11 @@ func (s NotificationSecrets) faults(to Channel) (faults Faults) {
 	if s.URL != "" && to == Stream {
 		faults.add("url_invalid", "/url", "a stream has no address: leave it out")
 	} else if u, err := url.Parse(s.URL); s.URL != "" && !IsShownURL(s.URL) &&
-		(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Fragment != "" ||
-			len(s.URL) > 2_000) {
+		(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || !isPort(u.Port()) ||
+			u.Fragment != "" || len(s.URL) > 2_000) {
 		faults.add("url_invalid", "/url",
-			"want an address that begins with http:// or https:// and names a host, of at most 2000 characters")
+			"want an address that begins with http:// or https:// and names a host, and perhaps a port from 1 to 65535, "+
+				"of at most 2000 characters")
 	}
 	if s.Key != "" {
 		if _, err := WebhookKey(s.Key); to != Webhook || err != nil {
@@ -346,6 +348,12 @@ func (s NotificationSecrets) faults(to Channel) (faults Faults) {
 		}
 	}
 	return faults
+}
+
+// isPort reports whether an address may name a port, or none.
+func isPort(text string) bool {
+	port, err := strconv.ParseUint(text, 10, 16)
+	return text == "" || err == nil && port > 0
 }
 
 // ownHeaders are made of what is sent.

@@ -20,8 +20,11 @@ type Error struct {
 	Hint     string // what is wanted
 }
 
-// Error has the form: BYDAY "XX": SU, MO, ... (at byte 25).
+// Error has the form: BYDAY "XX": SU, MO, ... (at byte 25). What is said of the whole rule has no such place.
 func (e *Error) Error() string {
+	if e.Text == "" && e.Position == 0 {
+		return e.Part + ": " + e.Hint
+	}
 	return fmt.Sprintf("%s %q: %s (at byte %d)", e.Part, e.Text, e.Hint, e.Position)
 }
 

@@ -44,6 +44,29 @@ func (r Rule) Zone() string { return r.zone }
 // HasStart reports whether there is a DTSTART.
 func (r Rule) HasStart() bool { return r.start != nil }
 
+// StartAt returns the DTSTART of a rule that has none and begins at an instant, as it stands on the wall. Where COUNT
+// would count that instant itself, which has passed by the time that anybody looks, it is the first time behind it: what
+// follows is the same.
+func (r Rule) StartAt(at time.Time, location *time.Location) time.Time {
+	local := at.In(location)
+	_, offset := local.Zone()
+	begin := at.Unix() + int64(offset)
+	if r.pattern.count == 0 {
+		return time.Unix(begin, 0).UTC()
+	}
+	w := &walls{pattern: r.pattern.filled(begin), start: begin, last: farthest}
+	if r.pattern.hasUntil {
+		w.last = r.pattern.until
+	}
+	w.choose()
+	if first, ok := w.NextWall(begin, 2*farthest); ok && first == begin {
+		if second, ok := w.NextWall(begin+1, 2*farthest); ok {
+			begin = second
+		}
+	}
+	return time.Unix(begin, 0).UTC()
+}
+
 // pattern is what RRULE says, in sets.
 type pattern struct {
 	freq     Freq

@@ -73,11 +73,10 @@ func (s *server) backfill(ctx context.Context, in *struct {
 		return nil, s.answer(err)
 	}
 	var asked domain.BackfillRequest
-	if err := domain.DecodeInto(in.RawBody, &asked); err != nil {
-		return nil, s.answer(err)
-	}
+	unread := domain.DecodeInto(in.RawBody, &asked)
+	asked.DryRun = asked.DryRun || unread != nil // it is only looked for further faults
 	made, plan, err := s.store.Backfill(ctx, id, asked, s.keepRuns, in.Key)
-	if err != nil {
+	if err := domain.Join(unread, err); err != nil {
 		return nil, s.answer(err)
 	}
 	out := &backfillAnswer{Status: http.StatusOK}

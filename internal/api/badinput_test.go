@@ -120,6 +120,51 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// TestAllFaultsOfActions sends bodies with members that cannot be read beside others that are wrong: all are told, and
+// nothing happens.
+func TestAllFaultsOfActions(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	at := "/schedules/" + s.do(t, "POST", "/schedules", minutely).want(t, 201).member(t, "id")
+	long := strings.Repeat("x", 1001)
+	for _, c := range []struct {
+		path, body string
+		want       string
+	}{
+		{at + "/backfill", `{"from":"x","to":5,"order":"X","execution_policy":"skip","max_active":0,"zz":1}`,
+			"type_invalid /to unknown_field /zz time_invalid /from choice_invalid /execution_policy choice_invalid /order out_of_range /max_active"},
+		{at + "/backfill", `{"zz":1}`, "unknown_field /zz from_missing /from"},
+		{at + "/disable", `{"until":5,"reason":"` + long + `"}`, "type_invalid /until text_invalid /reason"},
+		{at + "/disable", `{"until":"2020-01-01","because":1}`, "unknown_field /because time_invalid /until"},
+		{at + "/skip", `{"count":1001,"reason":7}`, "type_invalid /reason out_of_range /count"},
+		{at + "/skip", `{"n":1,"reason":"` + long + `"}`, "unknown_field /n text_invalid /reason"},
+		{at + "/skip", `{"n":1}`, "unknown_field /n"},
+		{"/schedules/preview", `{"n":0,"after":5,"cron_expression":"61 * * * *","interval_seconds":5,"timezone":"EST","exclude_calendars":["none"]}`,
+			"type_invalid /after out_of_range /n trigger_ambiguous /interval_seconds cron_syntax /cron_expression timezone_abbreviation /timezone calendar_unknown /exclude_calendars/0"},
+		{"/schedules", `{"run_at":"2020-01-01T00:00:00Z","task_name":"t","name":"` + long + `","only_calendars":["none"]}`,
+			"name_invalid /name at_in_past /run_at calendar_unknown /only_calendars/0"},
+	} {
+		var told struct {
+			Errors []struct{ Code, Location string }
+		}
+		a := s.do(t, "POST", c.path, c.body).want(t, 422)
+		if err := json.Unmarshal([]byte(a.body), &told); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range told.Errors {
+			got = append(got, e.Code+" "+e.Location)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s %s:\ngot  %s\nwant %s", c.path, c.body, strings.Join(got, " "), c.want)
+		}
+	}
+	var events int
+	if err := s.pool.QueryRow(t.Context(), `select count(*) from tactus.outbox`).Scan(&events); err != nil || events != 1 {
+		t.Errorf("%d events, %v", events, err)
+	}
+}
+
 // TestUndeliverableChange has a schedule from before such were refused: it can be disabled, and mended.
 func TestUndeliverableChange(t *testing.T) {
 	t.Parallel()

@@ -44,27 +44,26 @@ type haltInput struct {
 
 func (s *server) disable(ctx context.Context, in *haltInput) (*changed, error) {
 	var asked pauseBody
-	if err := domain.DecodeInto(in.RawBody, &asked); err != nil {
-		return nil, s.answer(err)
-	}
+	unread := domain.DecodeInto(in.RawBody, &asked)
 	return s.change(func(ctx context.Context, id domain.ID, version int64) (domain.Schedule, error) {
 		ctx = because(ctx, asked.Reason)
 		return s.store.Disable(ctx, id, version, func(before domain.Schedule, now time.Time) (domain.Pause, error) {
 			p, err := before.NewPause(asked.Reason, asked.Until, now)
 			p.By, _ = outbox.ActorOf(ctx)
-			return p, err
+			return p, domain.Join(unread, err)
 		})
 	})(ctx, &changeInput{in.ByID, in.IfMatch})
 }
 
 func (s *server) skip(ctx context.Context, in *haltInput) (*changed, error) {
 	var asked skipBody
-	if err := domain.DecodeInto(in.RawBody, &asked); err != nil {
-		return nil, s.answer(err)
-	}
+	unread := domain.DecodeInto(in.RawBody, &asked)
 	count := 1
 	if asked.Count != nil {
 		count = *asked.Count
+	}
+	if unread != nil {
+		return nil, s.answer(domain.Join(unread, domain.SkipFaults(count, asked.Reason)))
 	}
 	out, err := s.change(func(ctx context.Context, id domain.ID, version int64) (domain.Schedule, error) {
 		by, _ := outbox.ActorOf(ctx)

@@ -170,7 +170,7 @@ func (s *server) putRule(ctx context.Context, in *struct {
 		return nil, s.answer(gone)
 	}
 	if err != nil {
-		return nil, s.answer(err)
+		return nil, s.answer(domain.Join(err, s.rules.Check(ctx, asked, secrets)))
 	}
 	r, created, secret, err := s.rules.Put(ctx, asked, secrets, version)
 	if err != nil {

@@ -79,6 +79,9 @@ func TestNotificationRuleFaults(t *testing.T) {
 		{"r", `{"on":["failed"],"to":"http","url":"https://h/","method":"TRACE","content_type":"a\nb","headers":{"Host":"x","A b":"y"}}`, "text_invalid /content_type headers_invalid /headers/A b headers_invalid /headers/Host choice_invalid /method"},
 		{"r", `{"names":["","a\u0001"],"on":["failed"],"description":"\u0000",` + to + `}`, "text_invalid /description text_invalid /names/0 text_invalid /names/1"},
 		{"r", `{"names":[` + strings.Repeat(`"a",`, 100) + `"a"],"on":["failed"],` + to + `}`, "too_many /names"},
+		{"r", `{"on":[],"to":"http","headers":{"a b":"c"}}`, "headers_invalid /headers/a b on_missing /on url_missing /url"},
+		{"r", `{"on":["failed"],"to":"slack","url":"https://h:65536/"}`, "url_invalid /url"},
+		{"r", `{"on":["failed"],"to":"slack","url":"https://h:0/"}`, "url_invalid /url"},
 		{"r", `{`, "json_invalid "},
 	} {
 		a := s.do(t, "PUT", "/notification-rules/"+strings.ReplaceAll(c.name, " ", "%20"), c.body)

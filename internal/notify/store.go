@@ -247,6 +247,16 @@ func (s *Store) Put(
 	return after, err == nil && len(kept) == 0, secret, err
 }
 
+// Check returns what Put would find wrong with a rule beside what is there.
+func (s *Store) Check(ctx context.Context, r domain.NotificationRule, given domain.NotificationSecrets) error {
+	kept, err := postgres.Collect(ctx, s.pool, pgx.RowToStructByPos[before], keptBefore, ruleID(r.Name))
+	if err != nil {
+		return fmt.Errorf("read rule: %w", err)
+	}
+	_, _, _, err = completed(r, given, kept)
+	return err
+}
+
 // completed adds to a rule the part of its address that may be seen, and generates a key if it needs one.
 func completed(
 	r domain.NotificationRule, given domain.NotificationSecrets, kept []before,
@@ -266,7 +276,7 @@ func completed(
 	faults = append(faults, r.NewTexts(old)...)
 	moved := given.URL != "" && was.URL != "" && given.URL != was.URL
 	switch {
-	case r.To == domain.Stream:
+	case r.To == domain.Stream || r.To == "": // which was told
 	case given.URL != "":
 		r.URL = domain.ShownURL(given.URL)
 	case given.Shown != "" && given.Shown != domain.ShownURL(was.URL):

@@ -323,7 +323,7 @@ func (s *site) saveRule(v *view) error {
 		err = domain.Join(faults, err)
 	}
 	if err != nil {
-		return v.ruleRefused(isNew, name, err)
+		return v.ruleRefused(isNew, name, domain.Join(err, s.Rules.Check(v.ctx(), r, secrets)))
 	}
 	made, _, secret, err := s.Rules.Put(v.because(typed.Get("why")), r, secrets, version)
 	if err != nil {
