@@ -170,7 +170,7 @@ func TestFaultsBesideOthers(t *testing.T) {
 			"time_invalid /run_at", "time_invalid /starts_at",
 		}},
 		{`"preset_name": "hourly", "interval_seconds": 0.5, "ends_at": "x", "task_name": "a"`, []string{
-			"preset_unknown /preset_name", "interval_too_small /interval_seconds", "time_invalid /ends_at",
+			"preset_unknown /preset_name", "interval_too_small /interval_seconds", "trigger_ambiguous /interval_seconds", "time_invalid /ends_at",
 		}},
 		{`"timezone": "EST", "starts_at": "2026-05-02T00:00Z", "task_name": "a"`, []string{"trigger_missing", "timezone_abbreviation /timezone"}},
 		{`"cron_expression": "H * * * *", "cron_dialect": "jenkins", "task_name": "a"`, []string{"choice_invalid /cron_dialect"}},
@@ -190,8 +190,8 @@ func TestFaultsBesideOthers(t *testing.T) {
 	}
 }
 
-// TestCountCountsWhatIsToCome has recurrences without a DTSTART: COUNT leaves as many due times as it says, and they are
-// those of the same recurrence without it.
+// TestCountCountsWhatIsToCome has recurrences without a DTSTART: COUNT leaves as many due times as it says, and they
+// are those of the same recurrence without it.
 func TestCountCountsWhatIsToCome(t *testing.T) {
 	t.Parallel()
 	due := func(now time.Time, rule, zone string) (all []time.Time) {

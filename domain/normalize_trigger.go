@@ -98,7 +98,7 @@ func (n *normalizer) oneTrigger() bool {
 	var given []string
 	if typed {
 		given = append(given, "cron_expression")
-	} else if n.CronExpression != "" {
+	} else if n.PresetName != "" {
 		given = append(given, "preset_name")
 	}
 	inRange := true
@@ -116,7 +116,7 @@ func (n *normalizer) oneTrigger() bool {
 		n.faults.add("trigger_ambiguous", "/"+given[1], "a schedule has one trigger, not %s: give one of them",
 			strings.Join(given, " and "))
 		return false
-	case len(given) == 0 && preset:
+	case len(given) == 0:
 		n.faults.add("trigger_missing", "",
 			"say when: give one of cron_expression, interval_seconds, run_at, rrule, preset_name")
 		return false

@@ -45,8 +45,8 @@ func (r Rule) Zone() string { return r.zone }
 func (r Rule) HasStart() bool { return r.start != nil }
 
 // StartAt returns the DTSTART of a rule that has none and begins at an instant, as it stands on the wall. Where COUNT
-// would count that instant itself, which has passed by the time that anybody looks, it is the first time behind it: what
-// follows is the same.
+// would count that instant itself, which has passed by the time that anybody looks, it is the first time behind it:
+// what follows is the same.
 func (r Rule) StartAt(at time.Time, location *time.Location) time.Time {
 	local := at.In(location)
 	_, offset := local.Zone()

@@ -131,18 +131,24 @@ func TestAllFaultsOfActions(t *testing.T) {
 		path, body string
 		want       string
 	}{
-		{at + "/backfill", `{"from":"x","to":5,"order":"X","execution_policy":"skip","max_active":0,"zz":1}`,
-			"type_invalid /to unknown_field /zz time_invalid /from choice_invalid /execution_policy choice_invalid /order out_of_range /max_active"},
+		{
+			at + "/backfill", `{"from":"x","to":5,"order":"X","execution_policy":"skip","max_active":0,"zz":1}`,
+			"type_invalid /to unknown_field /zz time_invalid /from choice_invalid /execution_policy choice_invalid /order out_of_range /max_active",
+		},
 		{at + "/backfill", `{"zz":1}`, "unknown_field /zz from_missing /from"},
 		{at + "/disable", `{"until":5,"reason":"` + long + `"}`, "type_invalid /until text_invalid /reason"},
 		{at + "/disable", `{"until":"2020-01-01","because":1}`, "unknown_field /because time_invalid /until"},
 		{at + "/skip", `{"count":1001,"reason":7}`, "type_invalid /reason out_of_range /count"},
 		{at + "/skip", `{"n":1,"reason":"` + long + `"}`, "unknown_field /n text_invalid /reason"},
 		{at + "/skip", `{"n":1}`, "unknown_field /n"},
-		{"/schedules/preview", `{"n":0,"after":5,"cron_expression":"61 * * * *","interval_seconds":5,"timezone":"EST","exclude_calendars":["none"]}`,
-			"type_invalid /after out_of_range /n trigger_ambiguous /interval_seconds cron_syntax /cron_expression timezone_abbreviation /timezone calendar_unknown /exclude_calendars/0"},
-		{"/schedules", `{"run_at":"2020-01-01T00:00:00Z","task_name":"t","name":"` + long + `","only_calendars":["none"]}`,
-			"name_invalid /name at_in_past /run_at calendar_unknown /only_calendars/0"},
+		{
+			"/schedules/preview", `{"n":0,"after":5,"cron_expression":"61 * * * *","interval_seconds":5,"timezone":"EST","exclude_calendars":["none"]}`,
+			"type_invalid /after out_of_range /n trigger_ambiguous /interval_seconds cron_syntax /cron_expression timezone_abbreviation /timezone calendar_unknown /exclude_calendars/0",
+		},
+		{
+			"/schedules", `{"run_at":"2020-01-01T00:00:00Z","task_name":"t","name":"` + long + `","only_calendars":["none"]}`,
+			"name_invalid /name at_in_past /run_at calendar_unknown /only_calendars/0",
+		},
 	} {
 		var told struct {
 			Errors []struct{ Code, Location string }
