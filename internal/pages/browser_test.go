@@ -219,6 +219,8 @@ func (s *stack) makesAndWatches(t *testing.T) {
 	ask[bool](b, `window.sameDocument = true`)
 	b.await("a result, in the document that was loaded", `window.sameDocument === true && document.querySelector("#runs")?.innerText.includes("succeeded")`)
 	b.await("the drawn history", `document.querySelector("#chart canvas") !== null`)
+	ask[bool](b, `window.ran = document.querySelectorAll("#runs tbody tr").length, true`)
+	b.await("later runs, and the history still drawn", `document.querySelectorAll("#runs tbody tr").length > window.ran + 1 && document.querySelector("#chart canvas") !== null`)
 	b.do(chromedp.Click(chromedp.CSS(`form[action$="/disable"] button`)))
 	b.await("the way back", `document.querySelector(".done button")?.innerText === "Enable it again"`)
 	b.do(chromedp.Click(chromedp.CSS(".done button")))

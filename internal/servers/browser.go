@@ -36,12 +36,17 @@ func FindBrowser(ctx context.Context, cfg Config) (Browser, error) {
 }
 
 // fontsConf names the fonts that came with the browser beside those of the machine, which may have neither fonts nor
-// a configuration of them.
+// a configuration of them. Without one, a page that asks for the font of the system would get any, such as one with
+// serifs.
 const fontsConf = `<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
 <fontconfig>
 <dir>%s</dir>
 <dir>/usr/share/fonts</dir>
 <cachedir prefix="xdg">fontconfig</cachedir>
+<match target="pattern"><test name="family"><string>monospace</string></test>
+<edit name="family" mode="append" binding="strong"><string>DejaVu Sans Mono</string></edit></match>
+<match target="pattern">
+<edit name="family" mode="append_last" binding="strong"><string>DejaVu Sans</string></edit></match>
 </fontconfig>
 `
