@@ -14,7 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// adoptedApp sends tasks where only an application knows: its beat reads the rows of django-celery-beat.
+// adoptedApp is an application whose beat reads the rows of django-celery-beat, and whose code alone decides to which
+// queue a task goes.
 const adoptedApp = `
 import celery
 from kombu import Exchange, Queue
@@ -71,7 +72,7 @@ make(name="topical", task="app.usual", interval=often, queue="topical")
 make(name="usual", task="app.usual", crontab=nine)
 `
 
-// adopting runs adopt, and gives the kinds of differences of each row that has some.
+// adopting runs adopt, and returns the kinds of differences of each row that has some.
 func adopting(t *testing.T, url string, wantCode int, args ...string) (answer said, rows []string) {
 	t.Helper()
 	answer = tactus(t, append(args, "-o", "json", "--database-url", url)...)
@@ -104,8 +105,8 @@ func adopting(t *testing.T, url string, wantCode int, args ...string) (answer sa
 	return answer, rows
 }
 
-// TestAdoptAsTheApplicationSends holds the rows of a real django-celery-beat against a real application, before and
-// after its routes are there.
+// TestAdoptAsTheApplicationSends compares the rows of a real django-celery-beat with a real application, before and
+// after the application's routes are imported.
 func TestAdoptAsTheApplicationSends(t *testing.T) {
 	t.Parallel()
 	url, file := testenv.DjangoURL(t), filepath.Join(t.TempDir(), "application.json")
@@ -161,15 +162,15 @@ func TestAdoptAsTheApplicationSends(t *testing.T) {
 	if triggers() == 0 {
 		t.Error("nothing is followed, although all is accepted")
 	}
-	adopting(t, url, exitOK, adopt...) // what is followed stays
+	adopting(t, url, exitOK, adopt...) // rows that are followed already stay
 	if said := tactus(t, "adopt", "--django-celery-beat", "--accept", "queue,zone", "--database-url",
 		url); said.code != exitUsage || !strings.Contains(said.problems, "--accept zone needs --application") {
 		t.Errorf("--accept without --application: %+v", said)
 	}
 }
 
-// TestAdoptWithoutTheApplication holds that no row is adopted of which nobody has said where its task goes: rows that
-// name a queue, or whose task has a route here, are.
+// TestAdoptWithoutTheApplication checks that a row is adopted only if it is known where its task goes: if the row names
+// a queue, or tactus has a route for the task.
 func TestAdoptWithoutTheApplication(t *testing.T) {
 	t.Parallel()
 	url, file := testenv.DjangoURL(t), filepath.Join(t.TempDir(), "application.json")
@@ -221,7 +222,8 @@ func TestAdoptWithoutTheApplication(t *testing.T) {
 	}
 }
 
-// TestAdoptInTheApplicationsZone has a table without zones be read by an application that has one.
+// TestAdoptInTheApplicationsZone adopts a table of times without zones, which an application with a zone of its own
+// reads.
 func TestAdoptInTheApplicationsZone(t *testing.T) {
 	t.Parallel()
 	url, file := testenv.DatabaseURL(t), filepath.Join(t.TempDir(), "application.json")
@@ -252,8 +254,8 @@ func TestAdoptInTheApplicationsZone(t *testing.T) {
 	}
 }
 
-// runningBeat is Celery's own beat until it has sent something for some seconds. It ends as it is then: its rows say
-// what they say beside a beat that runs.
+// runningBeat runs Celery's own beat until it has sent some tasks, and then ends it without saving. So its rows are as
+// they are beside a running beat.
 const runningBeat = `
 import celery, os, redis, threading, time
 from celery.beat import Service
@@ -270,8 +272,8 @@ threading.Thread(target=stop, daemon=True).start()
 service.start()
 `
 
-// TestAdoptBesideTheOldBeat adopts rows whose last runs a beat that runs has not saved yet: they are not overdue, and
-// one that did not run for an hour is.
+// TestAdoptBesideTheOldBeat adopts rows whose last runs the running old beat has not saved yet. They do not count as
+// overdue; a row that has not run for an hour does.
 func TestAdoptBesideTheOldBeat(t *testing.T) {
 	t.Parallel()
 	url, file := testenv.DjangoURL(t), filepath.Join(t.TempDir(), "application.json")

@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestAdoptionsOfTimesWithoutZones adopts the tables of a Django project with USE_TZ = False and goes back. What its
-// beat makes of its rows is said by a flag or found out by the script, and unadopt asks when it was neither.
+// TestAdoptionsOfTimesWithoutZones adopts the tables of a Django project with USE_TZ = False and goes back. A flag or
+// the script's output says how the project's beat reads times without zones; with neither, unadopt asks for it.
 func TestAdoptionsOfTimesWithoutZones(t *testing.T) {
 	t.Parallel()
 	url := testenv.DatabaseURL(t)

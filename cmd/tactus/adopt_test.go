@@ -9,7 +9,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestAdoptCommands goes the way of a team whose service has a table of schedules: look, adopt, look again, go back.
+// TestAdoptCommands does what a team does whose service has a table of schedules: look, adopt, look again, go back.
 func TestAdoptCommands(t *testing.T) {
 	t.Parallel()
 	url := testenv.DatabaseURL(t)

@@ -28,7 +28,7 @@ create table public.django_celery_beat_periodictask (id serial primary key, name
 insert into public.django_celery_beat_crontabschedule (minute, hour, day_of_week, day_of_month, month_of_year, timezone) values ('0', '9', '7', '*', '*', 'UTC');
 insert into public.django_celery_beat_periodictask (name, task, crontab_id) values ('sundays', 'app.a', 1)`
 
-// TestAfternoon runs what docs/migrate-from-celery-beat.md has one type, each on an empty database with a table of each
+// TestAfternoon runs the commands of docs/migrate-from-celery-beat.md, each on an empty database with a table of each
 // kind, and the script beside Celery.
 func TestAfternoon(t *testing.T) {
 	t.Parallel()

@@ -10,7 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/migrations"
 )
 
-// TestAPIProcess starts the API before there is a schema: it says what is missing, and is ready once that is there.
+// TestAPIProcess starts the API before the schema exists: it says what is missing, and becomes ready once the schema is
+// there.
 func TestAPIProcess(t *testing.T) {
 	t.Parallel()
 	url := testenv.EmptyURL(t)
@@ -52,7 +53,7 @@ func TestAPIProcess(t *testing.T) {
 	}
 }
 
-// TestSettingsAreChecked gives what cannot be: the answer names the setting, and the exit code is 2.
+// TestSettingsAreChecked gives invalid settings: the message names the setting, and the exit code is 2.
 func TestSettingsAreChecked(t *testing.T) {
 	t.Parallel()
 	const database = "--database-url=postgres://127.0.0.1:1/none"
@@ -123,7 +124,8 @@ func TestListensBeyondThisMachineWhenToldWhoMayCall(t *testing.T) {
 	}
 }
 
-// TestOnlyTheNamesOfAProcessReachIt is a web page whose name leads to each of the processes, and one of another origin.
+// TestOnlyTheNamesOfAProcessReachIt sends what a browser sends from a web page whose name resolves to the process, and
+// from a page of another origin.
 func TestOnlyTheNamesOfAProcessReachIt(t *testing.T) {
 	t.Parallel()
 	env := []string{

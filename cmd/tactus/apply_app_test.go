@@ -24,8 +24,8 @@ print("shop is imported")
 def report(): ...
 `
 
-// TestApplyCollectsFromAnApplication has the server have what decorators declare, and takes away what they declare no
-// more.
+// TestApplyCollectsFromAnApplication applies the schedules that decorators declare, and deletes those that they no
+// longer declare.
 func TestApplyCollectsFromAnApplication(t *testing.T) {
 	t.Parallel()
 	api := testenv.Program{Env: []string{"DATABASE_URL=" + testenv.DatabaseURL(t)}}.Start(t, "api", "--http-addr", "127.0.0.1:0")

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestFilesShowNoVariables has files that others may write put variables of whoever applies them into rules.
+// TestFilesShowNoVariables applies files, as others may have written them, that try to put environment variables of the
+// caller into rules.
 func TestFilesShowNoVariables(t *testing.T) {
 	const hush = "hush-hush"
 	for _, name := range []string{"MY_PASSWORD", "TACTUS_RULE_HOST", "TACTUS_RULE_PATH"} {
@@ -51,8 +52,8 @@ func TestFilesShowNoVariables(t *testing.T) {
 	says(exitUsage, `headers`, "apply")
 }
 
-// TestAnchorsMultiplyNoBytes has small files that would take gigabytes once their anchors are expanded: in one item, in
-// many, in many files, and in one that is in itself.
+// TestAnchorsMultiplyNoBytes applies small files whose anchors would expand to gigabytes: in one item, in many items,
+// in many files, and in an anchor that contains itself.
 func TestAnchorsMultiplyNoBytes(t *testing.T) {
 	t.Parallel()
 	big := strings.Repeat("x", 1<<20)

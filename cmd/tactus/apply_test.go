@@ -19,7 +19,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// asCode is an API of the test's own, and a folder with files that describe what it is to have.
+// asCode is an API of the test's own, and a folder with files that describe what the API should have.
 type asCode struct {
 	*testing.T
 	url, dir string
@@ -43,7 +43,7 @@ func (a asCode) write(name, text string) {
 	}
 }
 
-// says runs a command, and looks for what it says.
+// says runs a command, and checks its exit code and what it prints.
 func (a asCode) says(code int, want, args string) said {
 	a.Helper()
 	got := tactus(a.T, append(strings.Fields(args), "--url="+a.url)...)
@@ -75,7 +75,7 @@ routes:
     queue: shop
 `
 
-// TestApply applies a folder, changes it, and takes something out of it.
+// TestApply applies a folder, changes it, and removes something from it.
 func TestApply(t *testing.T) {
 	t.Parallel()
 	a := newAsCode(t)
@@ -119,8 +119,8 @@ func TestApply(t *testing.T) {
 	a.says(exitUsage, `-f nowhere: there is no such file or folder`, "apply -f nowhere")
 }
 
-// TestApplyTellsAllFaults has files with a fault of each kind: all are told, each with its line, and nothing is
-// written.
+// TestApplyTellsAllFaults applies files with a fault of each kind: all faults are printed, each with its line, and
+// nothing is written.
 func TestApplyTellsAllFaults(t *testing.T) {
 	t.Parallel()
 	a := newAsCode(t)
@@ -181,7 +181,8 @@ unheard: []
 	a.says(exitOK, `"schedules": \[\]`, "schedule list -o json")
 }
 
-// TestExportIsApplied applies what export printed: that changes nothing, and makes the same elsewhere.
+// TestExportIsApplied applies what export printed: this changes nothing on the same server, and makes the same on
+// another one.
 func TestExportIsApplied(t *testing.T) {
 	t.Parallel()
 	a, elsewhere := newAsCode(t), newAsCode(t)
@@ -235,8 +236,8 @@ func TestWhatYAMLCannotHoldStopsNoOther(t *testing.T) {
 	}
 }
 
-// TestInvalidScheduleStopsNoOther exports and applies while there is a schedule that SQL took and that nobody can
-// schedule: unchanged it is told and left alone, and changed into another such one it is refused.
+// TestInvalidScheduleStopsNoOther exports and applies while there is an invalid schedule, written by SQL. If it is
+// unchanged, apply mentions it and leaves it alone; a change that leaves it invalid is refused.
 func TestInvalidScheduleStopsNoOther(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -318,7 +319,7 @@ func TestSchemaKnowsEveryMember(t *testing.T) {
 	}
 }
 
-// TestAsCodePage types what docs/as-code.md shows, in a folder with the file that it shows.
+// TestAsCodePage runs the commands of docs/as-code.md, in a folder with the file that the page shows.
 func TestAsCodePage(t *testing.T) {
 	t.Parallel()
 	a := newAsCode(t)

@@ -11,7 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// maxMemory is what a relay or a beat may take, however much waits for it, in KiB.
+// maxMemory is how much memory a relay or a beat may use, in KiB, however much waits for it.
 const maxMemory = 100 << 10
 
 // backlogSize is how many events wait: 100,000, or TACTUS_TEST_BACKLOG.
@@ -28,8 +28,8 @@ func backlogSize(t *testing.T) int {
 	return n
 }
 
-// changedOften writes so many events of the schedules that there are, in one transaction, and their rows as they are
-// then.
+// changedOften writes a number of events of the existing schedules in one transaction, and updates the schedules' rows
+// to match.
 const changedOften = `
 with so as (select s.*, row_number() over (order by id) - 1 as n, $1::int / count(*) over () as times from tactus.schedules s),
 event as (
@@ -40,8 +40,8 @@ event as (
 )
 update tactus.schedules s set version = s.version + so.times from so where so.id = s.id`
 
-// TestBacklog has a relay down, and a beat stopped, while very many changes are written. Both catch up in memory that
-// does not grow with what waits, and it all is one batch.
+// TestBacklog writes very many changes in one transaction, while the relay is down and the beat is stopped. All are one
+// batch, and both catch up in memory that does not grow with the backlog.
 func TestBacklog(t *testing.T) {
 	t.Parallel()
 	const schedules = 1000

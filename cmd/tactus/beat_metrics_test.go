@@ -15,8 +15,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestWhatABeatDoesNotKnow reads the metrics of a beat that has not reached PostgreSQL yet: who leads, and up to when
-// all is settled, is no number.
+// TestWhatABeatDoesNotKnow reads the metrics of a beat that has not reached PostgreSQL yet. What it does not know yet,
+// whether it leads and how far the watermark is, is NaN.
 func TestWhatABeatDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	b, err := beat.New(testenv.Database(t), nil, beat.Config{Name: "a"})
@@ -45,8 +45,8 @@ func TestWhatABeatDoesNotKnow(t *testing.T) {
 	}
 }
 
-// TestHistogramsAreTwofold reads a beat's histograms as a server that asks for native ones: it gets them, and the
-// classic buckets with the same counts.
+// TestHistogramsAreTwofold reads a beat's histograms like a server that asks for native ones. It gets the native
+// histograms and the classic buckets, with the same counts.
 func TestHistogramsAreTwofold(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
@@ -58,7 +58,7 @@ func TestHistogramsAreTwofold(t *testing.T) {
 			return errors.New("not yet")
 		}
 		fine, at := int64(h.GetZeroCount()), int64(0)
-		for _, delta := range h.GetPositiveDelta() { // each is how much more its bucket has than the one before
+		for _, delta := range h.GetPositiveDelta() { // each delta is how much more its bucket has than the one before
 			at += delta
 			fine += at
 		}

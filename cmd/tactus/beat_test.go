@@ -38,7 +38,7 @@ func newCluster(t *testing.T, database, redis string, env ...string) *cluster {
 	}
 }
 
-// start starts a process and waits until it is ready. Beats want names.
+// start starts a process and waits until it is ready. A beat needs a name.
 func (c *cluster) start(process string, env ...string) *testenv.Process {
 	c.Helper()
 	return c.startBuilt("", process, env...)
@@ -70,7 +70,7 @@ func (c *cluster) create(definition string) domain.Schedule {
 	return s
 }
 
-// fires waits until a schedule has so many runs that were fired.
+// fires waits until a schedule has at least n runs that were fired.
 func (c *cluster) fires(s domain.Schedule, n int) {
 	c.Helper()
 	testenv.Eventually(c, fmt.Sprintf("%s fires %d times", s.Name, n), func() error {
@@ -87,7 +87,8 @@ func (c *cluster) fires(s domain.Schedule, n int) {
 	})
 }
 
-// verify checks everything, each due time of a while too; late is how long one may have taken to be settled.
+// verify runs every check of "tactus verify", including each due time between two instants; late is how long a due time
+// may have taken to be settled.
 func (c *cluster) verify(since, until time.Time, late time.Duration, flags ...string) {
 	c.Helper()
 	testenv.Eventually(c, "late is over", func() error {
@@ -168,7 +169,7 @@ func TestSeedsOwnEndToEnd(t *testing.T) {
 	c.verify(made.CreatedAt, at.Add(time.Second), 5*time.Second)
 }
 
-// TestStandbyTakesOver ends leaders in each way, while a schedule is due every second.
+// TestStandbyTakesOver stops, kills and suspends the leader, while a schedule is due every second.
 func TestStandbyTakesOver(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
@@ -206,7 +207,7 @@ func TestStandbyTakesOver(t *testing.T) {
 	c.tookTurns(true, false, false)
 }
 
-// leaseHistory keeps what becomes of the lease, by Postgres' own clock.
+// leaseHistory records each change of the lease, with the time of PostgreSQL's clock.
 const leaseHistory = `
 create schema own;
 create table own.lease_history (n serial, at timestamptz default clock_timestamp(), holder text, epoch bigint, expires_at timestamptz);
@@ -214,14 +215,15 @@ create function own.note_lease() returns trigger language plpgsql as
     'begin insert into own.lease_history (holder, epoch, expires_at) values (new.holder, new.epoch, new.expires_at); return null; end';
 create trigger note_lease after insert or update on tactus.leases for each row execute function own.note_lease()`
 
-// turns are the times at which the lease was taken from another, each with how the lease was just before.
+// turns selects the times at which the lease went from one beat to another, each with the state of the lease just
+// before.
 const turns = `
 select h.at, before.expires_at, before.expires_at <= before.at
 from own.lease_history h join own.lease_history before on before.n = h.n - 1 where h.epoch <> before.epoch and before.epoch > 0 order by h.n`
 
-// tookTurns holds that the lease was taken so many times, never while it still ran: each time it had run out by itself,
-// or had been given up. How long that took by Postgres' clock is told; that it is a second at most in a beat's own time
-// is shown in package beat.
+// tookTurns checks how often the lease went to another beat, and that it never did so before it had expired, by itself
+// or because it was given up. It logs how long the taking took by PostgreSQL's clock; a test of package beat checks
+// that it takes a second at most in a beat's own time.
 func (c *cluster) tookTurns(givenUp ...bool) {
 	c.Helper()
 	rows, err := c.pool.Query(c.Context(), turns)
@@ -253,7 +255,8 @@ func (c *cluster) tookTurns(givenUp ...bool) {
 	}
 }
 
-// settled is an instant up to which everything is settled: a schedule that was made after it has fired.
+// settled returns an instant up to which every due time is settled. To know that, it makes a schedule after the
+// instant, and waits until it has fired.
 func (c *cluster) settled() time.Time {
 	c.Helper()
 	now := time.Now()
@@ -270,7 +273,8 @@ func (c *cluster) runs(s domain.Schedule) (n int) {
 	return n
 }
 
-// TestWithoutRedisAndRelay has changes recognised by the poll alone, and Redis catch up when it is back, empty.
+// TestWithoutRedisAndRelay checks that a beat learns of changes by its poll alone while Redis or the relay is away, and
+// that Redis catches up after it has come back empty.
 func TestWithoutRedisAndRelay(t *testing.T) {
 	t.Parallel()
 	redis := testenv.RedisServer(t, nil)
@@ -296,7 +300,7 @@ func TestWithoutRedisAndRelay(t *testing.T) {
 	c.verify(began, c.settled(), 15*time.Second)
 }
 
-// TestSyncSwitchedOff names no Redis, and finds what is made before the start.
+// TestSyncSwitchedOff starts a beat that must not listen to Redis. It fires a schedule that was made before the start.
 func TestSyncSwitchedOff(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
@@ -309,8 +313,8 @@ func TestSyncSwitchedOff(t *testing.T) {
 	}
 }
 
-// TestClockAnHourOff starts a beat on a machine whose clock is an hour off Postgres': it goes by Postgres', and says
-// so.
+// TestClockAnHourOff starts a beat on a machine whose clock is an hour off PostgreSQL's. The beat goes by PostgreSQL's
+// clock, and says so.
 func TestClockAnHourOff(t *testing.T) {
 	t.Parallel()
 	for _, ahead := range []time.Duration{time.Hour, -time.Hour} {
@@ -348,7 +352,7 @@ func TestClockAnHourOff(t *testing.T) {
 	}
 }
 
-// metric reads one that has no labels. A process leaves out what it cannot find out in time.
+// metric reads a metric that has no labels. A process leaves out a metric that it cannot determine in time.
 func (c *cluster) metric(p *testenv.Process, name string) (value float64) {
 	c.Helper()
 	testenv.Eventually(c, "the metric "+name, func() error {

@@ -9,7 +9,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestBeatSaysThatSinksAreBehind has a sink take less than fires, and then all of it.
+// TestBeatSaysThatSinksAreBehind has a sink that takes fewer tasks than are fired, and then takes them all.
 func TestBeatSaysThatSinksAreBehind(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))

@@ -22,9 +22,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestBodiesHaveOneBudget has a caller begin large forms of the pages that do not end: once these are as large as the
-// bodies of one caller may be together, the API refuses theirs, too. Those of others are taken, and all when the
-// connections are gone.
+// TestBodiesHaveOneBudget has a caller that begins large forms of the pages and does not end them. Once they use up the
+// budget that the bodies of one caller share, the API refuses this caller's bodies, too. It still accepts those of
+// others, and accepts all again when the connections are gone.
 func TestBodiesHaveOneBudget(t *testing.T) {
 	t.Parallel()
 	pool, registry := testenv.Database(t), telemetry.NewRegistry()

@@ -15,8 +15,8 @@ import (
 )
 
 // TestCancelUnsent goes back to each kind of old beat while a run has not been handed over. The command refuses, and
-// changes nothing; with --cancel-unsent it cancels the run, which counts as not run there: what is written is settled
-// until just before it.
+// changes nothing. With --cancel-unsent it cancels the run, and the last run that it writes for the old beat is before
+// the cancelled one, so that the old beat runs this one itself.
 func TestCancelUnsent(t *testing.T) {
 	t.Parallel()
 	due := time.Now().UTC().Truncate(time.Hour).Add(-time.Hour)

@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// chaos is two relays and two beats, of which now and then one is killed, or stopped and resumed.
+// chaos is two relays and two beats. Now and then one of them is killed, or stopped and resumed.
 type chaos struct {
 	*cluster
 	random  *rand.Rand
@@ -88,7 +88,7 @@ func (c *chaos) run(n int) *testenv.Process {
 		"--http-addr", "127.0.0.1:0")
 }
 
-// edit makes changes of every kind that leaves the schedule living. While Postgres is away, it tries again.
+// edit makes changes of every kind except deletion. While PostgreSQL is away, it tries again.
 func (c *chaos) edit(schedules []domain.Schedule, writer, changes int) {
 	random := rand.New(rand.NewPCG(uint64(writer), 3))
 	for range changes {
@@ -124,7 +124,8 @@ func (c *chaos) change(id domain.ID, random *rand.Rand) (err error) {
 	return err
 }
 
-// harm goes on for a while, and at least until the changes are made; Postgres crashes once.
+// harm kills, stops and resumes processes for a while, and at least until the changes are made. PostgreSQL crashes
+// once.
 func (c *chaos) harm(postgres *servers.Postgres, done <-chan struct{}) {
 	c.Helper()
 	const rounds = 50
@@ -136,7 +137,7 @@ func (c *chaos) harm(postgres *servers.Postgres, done <-chan struct{}) {
 			}
 		default:
 		}
-		time.Sleep(time.Duration(c.random.Int64N(int64(time.Second)))) // what is harmed has done something
+		time.Sleep(time.Duration(c.random.Int64N(int64(time.Second)))) // let the process do something first
 		if round == rounds/2 {
 			if err := postgres.Kill(); err != nil {
 				c.Fatal(err)

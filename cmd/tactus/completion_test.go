@@ -67,7 +67,7 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// TestCompletionScripts has each shell that is here complete by the script.
+// TestCompletionScripts runs the completion script of each shell that is installed here.
 func TestCompletionScripts(t *testing.T) {
 	t.Parallel()
 	api := testenv.Program{Env: []string{"DATABASE_URL=" + testenv.DatabaseURL(t)}}.Start(t, "api", "--http-addr", "127.0.0.1:0")

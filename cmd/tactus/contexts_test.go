@@ -9,7 +9,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// inContext returns the output of a command of its own process whose contexts are those of a file.
+// inContext runs a command in a process of its own, with a file of contexts, and returns its output.
 func inContext(t *testing.T, file string, mode os.FileMode, environment []string, args ...string) said {
 	t.Helper()
 	home := t.TempDir()
@@ -25,7 +25,7 @@ func inContext(t *testing.T, file string, mode os.FileMode, environment []string
 	return program(t, append([]string{"HOME=" + home, "XDG_CONFIG_HOME="}, environment...), args...)
 }
 
-// TestContexts asks two servers by name, and shows which setting counts where several are there.
+// TestContexts asks two servers by name, and checks which setting takes precedence where there are several.
 func TestContexts(t *testing.T) {
 	t.Parallel()
 	start := func(name string) string {

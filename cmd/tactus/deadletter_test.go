@@ -88,8 +88,8 @@ func TestDeadletterCommand(t *testing.T) {
 	step("list", exitOK, "3", "kafka")
 }
 
-// TestDeadlettersAreCounted sees the letters in the metrics of a relay, of a beat, and of one that does not listen to
-// Redis.
+// TestDeadlettersAreCounted finds the dead letters in the metrics of a relay, of a beat, and of a beat that does not
+// listen to Redis.
 func TestDeadlettersAreCounted(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
@@ -98,7 +98,7 @@ func TestDeadlettersAreCounted(t *testing.T) {
 	}
 	for _, p := range []*testenv.Process{c.start("relay"), c.beat("one"), c.start("beat", "TACTUS_BEAT_NAME=deaf",
 		"CELERY_BEAT_REDIS_SYNC_ENABLED=false")} {
-		testenv.Eventually(t, "they are counted", func() error { // which a process leaves out when it takes too long
+		testenv.Eventually(t, "they are counted", func() error { // left out when counting takes too long
 			status, body := get(t, p.URL()+"/metrics")
 			if status != http.StatusOK || !strings.Contains(body, `tactus_deadletters{source="celery"} 1`) ||
 				!strings.Contains(body, `set_aside_total`) {

@@ -8,8 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestFlagsDefineEveryMember gives every flag of a definition a value, and holds that every member of a schedule comes
-// of one. A schedule's name says whether it was generated.
+// TestFlagsDefineEveryMember gives every flag of a definition a value, and checks that this sets every member of a
+// schedule. Whether a name was generated follows from the name.
 func TestFlagsDefineEveryMember(t *testing.T) {
 	t.Parallel()
 	var flags definitionFlags

@@ -36,7 +36,7 @@ func stateDir(t *testing.T) string {
 	return filepath.Join(dir, "state")
 }
 
-// TestDevAsANewcomer does what the banner says, stops with Ctrl-C, and finds everything again.
+// TestDevAsANewcomer does what the banner says, stops dev with Ctrl-C, starts it again, and finds everything again.
 func TestDevAsANewcomer(t *testing.T) {
 	t.Parallel()
 	state := stateDir(t)
@@ -102,7 +102,7 @@ func curl(t *testing.T, banner string) (status int, body string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded") // as curl calls whatever -d gives
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded") // the type that curl -d sends
 	return send(t, request)
 }
 
@@ -143,7 +143,7 @@ func readEnv(t *testing.T, path string) map[string]string {
 	return env
 }
 
-// serverPIDs are the processes of the servers that dev has started.
+// serverPIDs returns the process ids of the servers that dev has started.
 func serverPIDs(t *testing.T, state, redisURL string) (postgres, redis int) {
 	t.Helper()
 	file, err := os.ReadFile(filepath.Join(state, "postgres", "data", "postmaster.pid"))
@@ -167,7 +167,8 @@ func serverPIDs(t *testing.T, state, redisURL string) (postgres, redis int) {
 
 func runs(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
-// hasPlainRole makes a table as a service does that does not name schemas: it is not in ours.
+// hasPlainRole makes a table without naming a schema, as a service does, and checks that the table is in the schema
+// public. The role must not be a superuser.
 func hasPlainRole(t *testing.T, url string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -242,7 +243,7 @@ func TestDevOnGivenServers(t *testing.T) {
 	}
 }
 
-// TestBannerTellsOfKeys holds that what dev has to be tried can be tried where callers need a key.
+// TestBannerTellsOfKeys checks that the banner has the commands that make a key and send it, if callers may use keys.
 func TestBannerTellsOfKeys(t *testing.T) {
 	t.Parallel()
 	for auth, want := range map[string]bool{"": false, "none": false, "keys": true, "proxy,keys": true, "oidc": false} {

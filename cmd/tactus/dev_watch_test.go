@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestDevMindsItsServers kills the servers of a dev, which starts them again, and then deletes its folder.
+// TestDevMindsItsServers kills the servers of dev, which starts them again, and then deletes dev's folder.
 func TestDevMindsItsServers(t *testing.T) {
 	t.Parallel()
 	state := stateDir(t)
@@ -37,7 +37,7 @@ func TestDevMindsItsServers(t *testing.T) {
 		}
 		return testenv.Client(t, redisURL).Ping(t.Context()).Err()
 	})
-	testenv.Eventually(t, "the line to try", func() error { // what /readyz says may be a second old
+	testenv.Eventually(t, "the line to try", func() error { // the answer of /readyz may be a second old
 		if status, body := curl(t, p.AwaitLog(`(?s)tactus is running.*Ctrl-C`)[0]); status != http.StatusCreated {
 			return fmt.Errorf("%d %s", status, body)
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestDoctorTellsOfOtherZoneData asks an installation in which one process uses older data.
+// TestDoctorTellsOfOtherZoneData runs doctor on an installation in which one process uses older time zone data.
 func TestDoctorTellsOfOtherZoneData(t *testing.T) {
 	t.Parallel()
 	url := testenv.DatabaseURL(t)
@@ -31,7 +31,7 @@ func TestDoctorTellsOfOtherZoneData(t *testing.T) {
 	}
 }
 
-// TestDoctorSaysWhatToDo examines an installation with many faults, and again after some of them are mended.
+// TestDoctorSaysWhatToDo runs doctor on an installation with many faults, and again after some of them are mended.
 func TestDoctorSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	url, broker := testenv.DatabaseURL(t), testenv.RedisServer(t, map[string]string{"maxmemory-policy": "allkeys-lru"})

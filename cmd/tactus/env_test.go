@@ -22,7 +22,7 @@ type setting struct {
 	commands          []string
 }
 
-// TestEnvExampleIsComplete holds .env.example against the flags of all commands; -update writes it.
+// TestEnvExampleIsComplete compares .env.example with the flags of all commands; -update writes the file.
 func TestEnvExampleIsComplete(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
@@ -45,7 +45,7 @@ func TestEnvExampleIsComplete(t *testing.T) {
 	}
 }
 
-// TestFlagsAreNamedAsTheirVariables holds each flag to the name of its variable, without TACTUS_.
+// TestFlagsAreNamedAsTheirVariables checks that each flag has the name of its variable, without TACTUS_.
 func TestFlagsAreNamedAsTheirVariables(t *testing.T) {
 	t.Parallel()
 	eachFlag(t, func(command string, f *kong.Flag) {

@@ -7,7 +7,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestFaultsSpeakOfFlags tells faults of the API as whoever calls a command reads them.
+// TestFaultsSpeakOfFlags checks that a command prints faults of the API with the names of its flags.
 func TestFaultsSpeakOfFlags(t *testing.T) {
 	t.Parallel()
 	words := flagWords{"again": "--again", "max_active": "--max-active", "cron_expression": "--cron", "tags": "--tag", "headers": "--headers", "count": "--count"}
@@ -26,8 +26,8 @@ func TestFaultsSpeakOfFlags(t *testing.T) {
 	}
 }
 
-// TestFlagsAreKnownByTheirMembers gives flags the names that whoever knows the API would give them. An unknown flag
-// ends the command before it asks anybody.
+// TestFlagsAreKnownByTheirMembers uses names of the API's members as flags, which are accepted. An unknown flag ends
+// the command before it sends a request.
 func TestFlagsAreKnownByTheirMembers(t *testing.T) {
 	t.Parallel()
 	for command, known := range map[string]bool{

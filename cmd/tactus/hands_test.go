@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// laid is what somebody who may create schemas lays out before the first migration: a table where those end up who run
-// a function of theirs.
+// laid is what another role, which may create schemas, makes before the first migration: a function, and a table in
+// which the function records who has run it.
 const laid = `
 create schema traps; grant usage on schema traps to public;
 create table traps.loot (who text); grant insert on traps.loot to public;
@@ -28,8 +28,8 @@ create schema tactus; grant usage on schema tactus to public;
 create view tactus.migrations as select 1::bigint as version_id, true as is_applied where traps.spring();
 grant select on tactus.migrations to public`
 
-// asTriggers lets everybody into a schema that is wholly theirs, and has each of its tables call the function. The
-// leases change all the time.
+// asTriggers lets everybody use the whole schema, which the other role has made, and adds a trigger that calls the
+// function to each of its tables. The leases change all the time, so a process would soon run it.
 const asTriggers = `
 grant usage on schema tactus to public; grant all on all tables in schema tactus to public;
 grant all on all sequences in schema tactus to public;
@@ -41,8 +41,9 @@ begin
     end loop;
 end $$`
 
-// TestCodeOfOthersRunsInNoCommand has another role make the schema tactus, as one view and as the whole of it with
-// triggers. Whatever then opens the database says so, also as a superuser, and runs none of the other's code.
+// TestCodeOfOthersRunsInNoCommand has another role make the schema tactus, with a single view or as the whole schema
+// with triggers. Every command and process that then opens the database refuses it, as a superuser, too, and runs none
+// of the other role's code.
 func TestCodeOfOthersRunsInNoCommand(t *testing.T) {
 	t.Parallel()
 	for form, lay := range map[string]func(t *testing.T, theirs string){
@@ -99,8 +100,8 @@ func TestCodeOfOthersRunsInNoCommand(t *testing.T) {
 	}
 }
 
-// TestSchemaComesIntoOtherHands lets somebody else create in the schema of processes that run, and put triggers on its
-// tables. Once a process has looked again it runs no other statement, until that is undone.
+// TestSchemaComesIntoOtherHands puts a trigger that calls another role's function on a table of a running process. Once
+// the process has looked again, it runs no other statement until the trigger is dropped.
 func TestSchemaComesIntoOtherHands(t *testing.T) {
 	t.Parallel()
 	superuser := testenv.EmptyURL(t)
@@ -133,9 +134,8 @@ func TestSchemaComesIntoOtherHands(t *testing.T) {
 	}
 }
 
-// TestProcessesLookUnasked holds that processes look whose the schema is, over the connection that is for looks,
-// although nobody asks whether they are ready. Their pools have one connection each, and the relay has none to
-// listen.
+// TestProcessesLookUnasked checks that processes look who owns the schema even if nobody asks for /readyz. They use a
+// connection of their own for that, so each process has two: its pool has one, and the relay has none to listen.
 func TestProcessesLookUnasked(t *testing.T) {
 	t.Parallel()
 	url := testenv.DirectURL(t)
@@ -179,7 +179,7 @@ func create(t *testing.T, p *testenv.Process) (status int, body string) {
 	return send(t, request)
 }
 
-// sprung is how often somebody has run the function.
+// sprung returns how often roles other than the stranger have run the function.
 func sprung(t *testing.T, theirs string) (n int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), theirs)

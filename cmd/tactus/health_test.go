@@ -62,8 +62,8 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestHealthSendsTheKey asks a process that tells reasons to the holder of a key alone. One that is no good leaves what
-// a stranger is told.
+// TestHealthSendsTheKey asks a process that tells its reasons only to the holder of a key. With a bad key, the command
+// prints what a stranger is told.
 func TestHealthSendsTheKey(t *testing.T) {
 	t.Parallel()
 	var sick telemetry.Health
@@ -85,8 +85,8 @@ func TestHealthSendsTheKey(t *testing.T) {
 	}
 }
 
-// TestHealthOfThisContainer asks as the health check of the image does: it is told nothing but the environment of the
-// process, whichever that is.
+// TestHealthOfThisContainer asks as the image's health check does, which has only the environment of the process,
+// whichever process it is.
 func TestHealthOfThisContainer(t *testing.T) {
 	t.Parallel()
 	program := testenv.Binary(t, "")
@@ -103,7 +103,7 @@ func TestHealthOfThisContainer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const elsewhere = "TACTUS_URL=http://127.0.0.1:1" // of the server that commands ask
+	const elsewhere = "TACTUS_URL=http://127.0.0.1:1" // the server that other commands ask
 	for _, address := range []string{"127.0.0.1:" + port, "0.0.0.0:" + port, "[::]:" + port, ":" + port} {
 		if said, err := check("TACTUS_HTTP_ADDR="+address, elsewhere); err != nil || said != "ready\n" {
 			t.Errorf("at %s: %s, %v", address, said, err)
@@ -123,8 +123,8 @@ func TestHealthOfThisContainer(t *testing.T) {
 	}
 }
 
-// TestHealthFindsTheRole looks for the process at the ports where api, relay and beat listen without a setting, in that
-// order, for those that are free on this machine.
+// TestHealthFindsTheRole checks that health finds a process at the default ports of api, relay and beat, in this order.
+// It skips ports that are taken on this machine.
 func TestHealthFindsTheRole(t *testing.T) {
 	for _, address := range []string{beatAddr, relayAddr, apiAddr} {
 		listener, err := net.Listen("tcp", address)

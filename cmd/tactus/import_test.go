@@ -16,7 +16,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestImportCrontabOfThisHost has the lines of a crontab be in the zone of the host, and says so.
+// TestImportCrontabOfThisHost imports a crontab whose lines are in the host's zone; the command says so.
 func TestImportCrontabOfThisHost(t *testing.T) {
 	t.Setenv("TZ", "Pacific/Chatham")
 	file := filepath.Join(t.TempDir(), "crontab")
@@ -31,7 +31,7 @@ func TestImportCrontabOfThisHost(t *testing.T) {
 	}
 }
 
-// TestImportCommands brings the same crontab in twice, then without one of its lines.
+// TestImportCommands imports the same crontab twice, and then without one of its lines.
 func TestImportCommands(t *testing.T) {
 	t.Parallel()
 	url := testenv.DatabaseURL(t)
@@ -119,7 +119,7 @@ func TestImportCommands(t *testing.T) {
 	}
 }
 
-// TestBlanksMakeNoOtherSource gives the label of a source with blanks around it, and none but blanks.
+// TestBlanksMakeNoOtherSource gives the label of a source with blanks around it, and a label of blanks only.
 func TestBlanksMakeNoOtherSource(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{"web1:deploy": "web1:deploy", " web1:deploy ": "web1:deploy", "  ": "otherwise", "": "otherwise"} {
@@ -130,8 +130,8 @@ func TestBlanksMakeNoOtherSource(t *testing.T) {
 	}
 }
 
-// TestCrontabsOfStandardInput reads two crontabs from what names none: they are refused without --source, and with one
-// for each neither changes nor prunes what is the other's.
+// TestCrontabsOfStandardInput imports two crontabs from standard input, which has no name. They are refused without
+// --source; with a label for each, neither changes nor prunes the other's schedules.
 func TestCrontabsOfStandardInput(t *testing.T) {
 	t.Parallel()
 	url := testenv.DatabaseURL(t)
@@ -171,7 +171,7 @@ func TestCrontabsOfStandardInput(t *testing.T) {
 	}
 }
 
-// TestImportTellsTheQueue has each line of a crontab say to which queue it goes, and what says so.
+// TestImportTellsTheQueue checks that the output says of each line of a crontab to which queue it goes, and why.
 func TestImportTellsTheQueue(t *testing.T) {
 	t.Parallel()
 	url, file := testenv.DatabaseURL(t), filepath.Join(t.TempDir(), "crontab")
@@ -216,7 +216,7 @@ func TestImportTellsTheQueue(t *testing.T) {
 	}
 }
 
-// TestImportRoutesTellsWhatMoves has a stored schedule go elsewhere by the routes of an application.
+// TestImportRoutesTellsWhatMoves imports an application's routes, which send a stored schedule to another queue.
 func TestImportRoutesTellsWhatMoves(t *testing.T) {
 	t.Parallel()
 	url, file := testenv.DatabaseURL(t), filepath.Join(t.TempDir(), "application.json")
@@ -245,8 +245,8 @@ func TestImportRoutesTellsWhatMoves(t *testing.T) {
 	}
 }
 
-// TestApplicationsOfOneName has two applications of one name, in two directories of a host: neither changes or prunes
-// what is the other's, whoever is the second to come.
+// TestApplicationsOfOneName imports two applications of one name, in two directories of a host. Neither changes or
+// prunes the other's schedules, in whichever order they come.
 func TestApplicationsOfOneName(t *testing.T) {
 	t.Parallel()
 	url := testenv.DatabaseURL(t)
@@ -288,7 +288,8 @@ app.conf.beat_schedule = {"daily": {"task": "app.a", "schedule": 60}}
 	}
 }
 
-// TestPrefixesOfRedBeat has two applications keep their entries in one database of Redis, by different prefixes.
+// TestPrefixesOfRedBeat imports two applications that keep their entries in one database of Redis, under different
+// prefixes.
 func TestPrefixesOfRedBeat(t *testing.T) {
 	t.Parallel()
 	url, redis := testenv.DatabaseURL(t), testenv.RedisURL(t)
@@ -326,8 +327,8 @@ func TestPrefixesOfRedBeat(t *testing.T) {
 	}
 }
 
-// TestPruneOfAnEmptySource has an input be empty by mistake: what came from there before stays, unless --prune-all says
-// that it is to go.
+// TestPruneOfAnEmptySource imports an input that is empty by mistake: what came from there before stays, unless
+// --prune-all says that it is to be deleted.
 func TestPruneOfAnEmptySource(t *testing.T) {
 	t.Parallel()
 	url, redis, dir := testenv.DatabaseURL(t), testenv.RedisURL(t), t.TempDir()
@@ -396,7 +397,7 @@ func TestPruneOfAnEmptySource(t *testing.T) {
 	}
 }
 
-// TestImportOfAnEmptyPipe has the command before the pipe fail, and lines of a crontab that are in another zone.
+// TestImportOfAnEmptyPipe has a command before the pipe that fails, and lines of a crontab that are in another zone.
 func TestImportOfAnEmptyPipe(t *testing.T) {
 	t.Parallel()
 	importing := []string{"import", "crontab", "--task", "app.run", "--celery-timezone", "Asia/Tokyo", "--database-url", testenv.DatabaseURL(t)}

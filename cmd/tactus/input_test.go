@@ -30,7 +30,7 @@ func TestInputIsBounded(t *testing.T) {
 	}
 }
 
-// TestFolderIsReadAlone applies folders with what is no regular file of theirs.
+// TestFolderIsReadAlone applies folders with entries that are not regular files of the folder.
 func TestFolderIsReadAlone(t *testing.T) {
 	t.Parallel()
 	outside := filepath.Join(t.TempDir(), "outside.yaml")
@@ -76,7 +76,8 @@ func TestLinksWithinFolderAreRead(t *testing.T) {
 	}
 }
 
-// TestForeignFileIsNotCited gives commands files that are not what they read.
+// TestForeignFileIsNotCited gives commands files of another kind than they read; the message cites nothing of their
+// content.
 func TestForeignFileIsNotCited(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{

@@ -16,7 +16,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestLengths reads lengths of time.
+// TestLengths parses lengths of time.
 func TestLengths(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -35,8 +35,8 @@ func TestLengths(t *testing.T) {
 	}
 }
 
-// TestOneGrammarOfTimes says the same times to each command that takes one, and holds that all take them, that all
-// refuse the same, and that each refusal names the mend.
+// TestOneGrammarOfTimes gives the same times to each command that takes one. All commands accept and refuse the same
+// times, and each refusal says what to write instead.
 func TestOneGrammarOfTimes(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -55,7 +55,7 @@ func TestOneGrammarOfTimes(t *testing.T) {
 	}))
 	defer server.Close()
 	call := func(args ...string) said {
-		if args[1] != "preview" { // which asks nobody
+		if args[1] != "preview" { // which sends no request
 			args = append(args, "--url="+server.URL)
 		}
 		return tactus(t, args...)
@@ -78,7 +78,7 @@ func TestOneGrammarOfTimes(t *testing.T) {
 		} {
 			sent = "20"
 			got := call(append(strings.Fields(c.command), "--"+c.flag+"="+text)...)
-			if got.code == exitUsage || !strings.Contains(sent, "20") { // what it sends may be refused for what it is
+			if got.code == exitUsage || !strings.Contains(sent, "20") { // the server may refuse it
 				t.Errorf("tactus %s --%s %s: exit %d, sent %s: %s", c.command, c.flag, text, got.code, sent, got.problems)
 			}
 		}

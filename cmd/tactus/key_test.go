@@ -17,7 +17,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestKeys makes the first key in the database, and goes on with it over HTTP.
+// TestKeys makes the first key in the database, and uses it for everything else over HTTP.
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	database := testenv.DatabaseURL(t)

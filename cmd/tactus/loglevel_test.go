@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestLogs starts a relay that logs as JSON and finds no Redis: every line is JSON, those of libraries, too. The level
-// is changed while it runs, by whoever may.
+// TestLogs starts a relay that logs as JSON and finds no Redis: every line is JSON, those of libraries, too. A caller
+// with the right to do so changes the level while it runs.
 func TestLogs(t *testing.T) {
 	t.Parallel()
 	database := testenv.DirectURL(t)
@@ -73,7 +73,7 @@ func TestLogs(t *testing.T) {
 	}
 }
 
-// TestRunsAreSummedUpInTheLog fires some runs. Each step is told to whoever debugs, and their sum to everybody.
+// TestRunsAreSummedUpInTheLog fires some runs. At the level info, the log has their sum, and not each step.
 func TestRunsAreSummedUpInTheLog(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, testenv.DirectURL(t), testenv.RedisURL(t), "TACTUS_LOG_LEVEL=info")

@@ -8,8 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestReadyWhileRequestsHaveThePool has requests hold each connection of an API's pool. The API is well, so whoever
-// balances load must not hear otherwise.
+// TestReadyWhileRequestsHaveThePool has requests that hold every connection of an API's pool. The API works, so /readyz
+// must not tell a load balancer to take it out.
 func TestReadyWhileRequestsHaveThePool(t *testing.T) {
 	t.Parallel()
 	const connections = 2

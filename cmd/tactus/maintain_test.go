@@ -8,8 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestClockFarAheadDropsNothing has PostgreSQL's clock ten years ahead, as it may be for a minute: what it would call
-// old is not dropped.
+// TestClockFarAheadDropsNothing sets PostgreSQL's clock ten years ahead, as a faulty clock may be for a minute. Nothing
+// is dropped, although by this clock it is old.
 func TestClockFarAheadDropsNothing(t *testing.T) {
 	t.Parallel()
 	direct := testenv.DirectURL(t)

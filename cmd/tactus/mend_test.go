@@ -7,7 +7,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestNewcomersAreToldTheMend does what is done first, and in the wrong order.
+// TestNewcomersAreToldTheMend runs the commands that a new user tries first, in the wrong order; each message says what
+// to do.
 func TestNewcomersAreToldTheMend(t *testing.T) {
 	t.Parallel()
 	empty, redis, ready := testenv.EmptyURL(t), testenv.RedisURL(t), testenv.DatabaseURL(t)

@@ -124,7 +124,7 @@ func TestPreviewOfAnyTrigger(t *testing.T) {
 	}
 }
 
-// TestPreviewRefuses holds that what cannot be previewed is a usage error that says what to do.
+// TestPreviewRefuses checks that a schedule that cannot be previewed is a usage error that says what to do.
 func TestPreviewRefuses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

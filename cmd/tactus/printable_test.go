@@ -22,8 +22,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestTerminalsObeyNoForeignText has names that would rename a window, and others that would begin columns of their
-// own.
+// TestTerminalsObeyNoForeignText prints names that would rename a terminal's window, and others that would begin
+// columns of their own.
 func TestTerminalsObeyNoForeignText(t *testing.T) {
 	t.Parallel()
 	const evil = "a\x1b]0;owned\x07\u009b31mb\u202etxt\r"
@@ -63,7 +63,7 @@ func TestTerminalsObeyNoForeignText(t *testing.T) {
 	}
 }
 
-// TestOnlyWhatIsObeyedIsEscaped holds that all else is printed as it is.
+// TestOnlyWhatIsObeyedIsEscaped checks that characters which no terminal obeys are printed unchanged.
 func TestOnlyWhatIsObeyedIsEscaped(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -77,7 +77,7 @@ func TestOnlyWhatIsObeyedIsEscaped(t *testing.T) {
 	}
 }
 
-// TestNoNameBeginsALine has names with newlines in lines of doctor and in the log.
+// TestNoNameBeginsALine has names with newlines in the output of doctor and in the log.
 func TestNoNameBeginsALine(t *testing.T) {
 	t.Parallel()
 	const evil = "v\n! everything\tis fine\r\x1b[2K\u202e\u0085"
@@ -93,8 +93,8 @@ func TestNoNameBeginsALine(t *testing.T) {
 	}
 }
 
-// TestNothingIsPrintedButBySay looks at each place that prints: what is no text of this program goes through say, so
-// that nothing from outside begins a line or a column.
+// TestNothingIsPrintedButBySay looks at each call that prints: text that is not a literal of this program goes through
+// say, so that no text from outside begins a line or a column.
 func TestNothingIsPrintedButBySay(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.go")
@@ -133,7 +133,7 @@ func TestNothingIsPrintedButBySay(t *testing.T) {
 	}
 }
 
-// literal reports whether an expression is a text that stands in the program.
+// literal reports whether an expression is a text literal of the program.
 func literal(e ast.Expr) bool {
 	if sum, ok := e.(*ast.BinaryExpr); ok {
 		return literal(sum.X) && literal(sum.Y)
@@ -142,7 +142,7 @@ func literal(e ast.Expr) bool {
 	return ok
 }
 
-// TestNoValueBeginsALine prints names with newlines, in every form in which values come.
+// TestNoValueBeginsALine prints names with newlines, as values of every type.
 func TestNoValueBeginsALine(t *testing.T) {
 	t.Parallel()
 	type word string

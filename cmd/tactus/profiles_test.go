@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestProfiles has a process serve profiles of itself at an address of their own, where none but this machine's names
-// lead, and which does not tell the command line. Its other address has none.
+// TestProfiles has a process that serves its profiles at an address of their own. This address accepts only this
+// machine's names as the host, and does not show the command line; the other address serves no profiles.
 func TestProfiles(t *testing.T) {
 	t.Parallel()
 	database := "--database-url=" + testenv.DatabaseURL(t)
@@ -43,7 +43,7 @@ func TestProfiles(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var making sync.WaitGroup
 	making.Go(func() {
-		for ctx.Err() == nil { // the profile that is asked for below may be quicker
+		for ctx.Err() == nil { // repeated, since the profile below may be made first
 			request, err := http.NewRequestWithContext(ctx, http.MethodGet, at+"heap?seconds=100", nil)
 			if err != nil {
 				t.Error(err)

@@ -17,7 +17,7 @@ import (
 
 const repository = "../.."
 
-// TestReadmeExample types what the README shows, in one shell, from the repository's folder.
+// TestReadmeExample runs the commands of the README, in one shell, from the repository's folder.
 func TestReadmeExample(t *testing.T) {
 	t.Parallel()
 	home := filepath.Dir(stateDir(t))
@@ -30,7 +30,7 @@ func TestReadmeExample(t *testing.T) {
 	shell := exec.CommandContext(ctx, "bash", "-c", script)
 	shell.Dir = checkout(t)
 	shell.Env = append(os.Environ(), "HOME="+home, "PATH="+celeryOnPath(t)+":"+os.Getenv("PATH"), "LC_ALL=C.UTF-8",
-		"TACTUS_STATE_DIR="+state) // where it is by default depends on who runs the test
+		"TACTUS_STATE_DIR="+state) // the default depends on the user who runs the test
 	out, err := shell.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v:\n%s", err, out)
@@ -106,7 +106,7 @@ func celeryOnPath(t *testing.T) string {
 	return dir
 }
 
-// TestReadmeNamesWhatIsThere holds that links lead somewhere and that make has the targets.
+// TestReadmeNamesWhatIsThere checks that the targets of links and of make exist.
 func TestReadmeNamesWhatIsThere(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(repository, "README.md"))
@@ -129,7 +129,7 @@ func TestReadmeNamesWhatIsThere(t *testing.T) {
 	}
 }
 
-// TestReadmeGoIsTested holds that the Go shown is code that a test runs.
+// TestReadmeGoIsTested checks that the Go code of the README is code that a test runs.
 func TestReadmeGoIsTested(t *testing.T) {
 	t.Parallel()
 	files, code := []string{"outbox/order_test.go", "clients/go/example_test.go"}, ""
@@ -149,7 +149,7 @@ func TestReadmeGoIsTested(t *testing.T) {
 
 func unindented(text string) string { return regexp.MustCompile(`(?m)^\s+`).ReplaceAllString(text, "") }
 
-// TestRecoveryCommands types the commands of the operator's page, one by one, where everything runs.
+// TestRecoveryCommands runs the commands of docs/recovery.md, one by one, on a complete installation.
 func TestRecoveryCommands(t *testing.T) {
 	t.Parallel()
 	state := stateDir(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestLabelsOfRedBeat has URLs that mean another Redis on each host, and others.
+// TestLabelsOfRedBeat labels URLs that mean another Redis on each host, and URLs that mean the same everywhere.
 func TestLabelsOfRedBeat(t *testing.T) {
 	t.Parallel()
 	here := "@" + hostname()
@@ -43,8 +43,8 @@ func TestLabelsOfRedBeat(t *testing.T) {
 	}
 }
 
-// TestRedBeatsOnTwoHosts brings in the entries of a Redis of this host, where those of another host's Redis with the
-// same URL are already. Only the user can tell whether it is this host that had another name.
+// TestRedBeatsOnTwoHosts imports the entries of this host's Redis, after those of another host's Redis with the same
+// URL were imported. Only the user can say whether this host had another name then.
 func TestRedBeatsOnTwoHosts(t *testing.T) {
 	t.Parallel()
 	redis := testenv.RedisURL(t)

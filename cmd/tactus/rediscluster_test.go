@@ -37,7 +37,8 @@ func TestRedisClusterFailover(t *testing.T) {
 	}
 	client := goredis.NewClient(options)
 	defer client.Close()
-	// heard is the batch up to which the beat has read, as the replica knows; 0 while the group is being made.
+	// heard returns the batch up to which the beat has read, according to the replica; 0 while the group does not exist
+	// yet.
 	heard := func() int64 {
 		groups, err := client.XInfoGroups(t.Context(), redis.EventStream).Result()
 		if err != nil || len(groups) != 1 {

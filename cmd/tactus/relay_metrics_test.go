@@ -8,7 +8,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestUnpublishedAge says nothing where nothing is known.
+// TestUnpublishedAge checks that the age is NaN while it is not known.
 func TestUnpublishedAge(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -16,9 +16,10 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestNamesBelongToWhoCameFirst has schedules go to queues and streams of one name, written where no check could see
-// the other: in transactions that end late, and in adopted rows. Who came first keeps the name. Nothing of the other
-// one is handed over, and it becomes invalid, if it is not a row of an adopted table.
+// TestNamesBelongToWhoCameFirst has a schedule that goes to a queue and one that goes to a stream of the same name. No
+// check could see the other one, since they come from transactions that end late or from adopted rows. The one that
+// came first keeps the name. No run of the other one is handed over, and it becomes invalid, unless it is a row of an
+// adopted table.
 func TestNamesBelongToWhoCameFirst(t *testing.T) {
 	t.Parallel()
 	pool, client := testenv.Database(t), testenv.Redis(t)
@@ -48,7 +49,7 @@ func TestNamesBelongToWhoCameFirst(t *testing.T) {
 		}
 		return s.ID
 	}
-	// late is a schedule whose transaction ends when the test says so.
+	// late makes a schedule, in a transaction that ends when the test calls the function that is returned.
 	late := func(d domain.Definition) (domain.ID, func()) {
 		t.Helper()
 		tx, err := pool.Begin(t.Context())
@@ -80,7 +81,7 @@ func TestNamesBelongToWhoCameFirst(t *testing.T) {
 		}
 		return id
 	}
-	// handed triggers a schedule, and tells what has become of the run and of the key.
+	// handed triggers a schedule, and returns what has become of the run and of the key.
 	handed := func(id domain.ID, key string) string {
 		t.Helper()
 		if _, err := store.Trigger(t.Context(), id); err != nil {
@@ -167,7 +168,7 @@ func TestNamesBelongToWhoCameFirst(t *testing.T) {
 	want("the stream that never ran", handed(stream, "e"), "failed WRONGTYPE, list")
 	becomesInvalid("the stream that never ran", stream)
 
-	// A worker has bound an empty queue to an exchange of another name, which a schedule goes through.
+	// A worker has bound an empty queue to an exchange of another name; a schedule publishes to this exchange.
 	bound := definition("through an exchange", "", "")
 	bound.Exchange, bound.RoutingKey = "ey", "rk"
 	if err := client.SAdd(t.Context(), "_kombu.binding.ey", "rk\x06\x16\x06\x16exr").Err(); err != nil {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestRunbookNamesCommandsThatExist holds that what a page of the runbook has one type is a command, with its flags.
+// TestRunbookNamesCommandsThatExist checks that the commands and flags on the runbook's pages exist.
 func TestRunbookNamesCommandsThatExist(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../../docs/runbook/*.md")

@@ -64,7 +64,7 @@ func TestRunsCommands(t *testing.T) {
 	}
 }
 
-// TestBulkCommands disables two of three schedules by a tag, and puts back exactly what was on.
+// TestBulkCommands disables two of three schedules by a tag, and then enables exactly those that were enabled before.
 func TestBulkCommands(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(api.New(testenv.Database(t), "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
@@ -105,7 +105,7 @@ func TestBulkCommands(t *testing.T) {
 	}
 }
 
-// TestTailTellsWhatChanges is given a run twice, and then in another state.
+// TestTailTellsWhatChanges gives tail the same run twice, and then in another state.
 func TestTailTellsWhatChanges(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

@@ -171,8 +171,8 @@ func TestFaultsDoNotCiteSecrets(t *testing.T) {
 	}
 }
 
-// TestUnescapedPasswordsAreRefused holds that nothing is dialed whose host begins in a password, and that the mend is
-// told.
+// TestUnescapedPasswordsAreRefused checks that a URL in which part of an unescaped password would be the host is not
+// dialed, and that the message says what to do.
 func TestUnescapedPasswordsAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
@@ -241,8 +241,8 @@ func between(text, left, right string) string {
 	return text
 }
 
-// TestSecretsComeFromFiles holds that each has a _FILE, that its help says so, and that a file which is not there is
-// told.
+// TestSecretsComeFromFiles checks that each secret setting has a _FILE variant, that its help says so, and that a
+// missing file is reported.
 func TestSecretsComeFromFiles(t *testing.T) {
 	eachFlag(t, func(command string, f *kong.Flag) {
 		if !strings.HasPrefix(f.Target.Type().String(), "main.secret") {

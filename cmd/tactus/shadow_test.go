@@ -27,8 +27,8 @@ app.conf.update(task_send_sent_event=True, beat_max_loop_interval=1, beat_schedu
 })
 `
 
-// TestShadowBesideCelerysBeat runs a shadow beside Celery's own beat: they agree, until a schedule differs; nothing is
-// sent; a shadow that is killed is followed by another; and then a beat that fires takes over.
+// TestShadowBesideCelerysBeat runs a shadow beside Celery's own beat. They agree until a schedule differs, and the
+// shadow sends nothing. A second shadow continues for one that was killed; then a beat that fires takes over.
 func TestShadowBesideCelerysBeat(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
@@ -85,7 +85,7 @@ func TestShadowBesideCelerysBeat(t *testing.T) {
 	})
 }
 
-// saysShadow holds that logs, health and metrics show the mode.
+// saysShadow checks that logs, health and metrics show the mode.
 func (c *cluster) saysShadow(p *testenv.Process) {
 	c.Helper()
 	p.AwaitLog(`beat started.*shadow=true`)
@@ -99,8 +99,8 @@ func (c *cluster) saysShadow(p *testenv.Process) {
 	}
 }
 
-// agrees waits until a report of some stretch of time is as it should be. A stretch in which they did not agree is
-// over: it may be that Celery's beat had not begun, or that the machine was too busy for it.
+// agrees waits until the report of some stretch of time is as it should be. After a stretch in which the two beats did
+// not agree it tries a new one: Celery's beat may not have begun, or the machine was too busy for it.
 func (c *cluster) agrees(ok func(shadow.Report) bool) {
 	c.Helper()
 	since := time.Now()
@@ -140,8 +140,8 @@ func row(r shadow.Report, name string) (found shadow.Row) {
 	return found
 }
 
-// decides waits until so many due times of an interval of two seconds have been decided about, each once, none left
-// out.
+// decides waits until the shadow has decided about n due times of an interval of two seconds, about each once and
+// without a gap.
 func (c *cluster) decides(name string, n int) {
 	c.Helper()
 	testenv.Eventually(c, "due times are decided about", func() error {
@@ -160,7 +160,7 @@ func (c *cluster) decides(name string, n int) {
 	})
 }
 
-// nothingSent holds that there is no run and no event of one, and on the broker only what Celery's beat sent.
+// nothingSent checks that there is no run and no event of a run, and that the broker has only what Celery's beat sent.
 func (c *cluster) nothingSent() {
 	c.Helper()
 	var left int
@@ -187,7 +187,8 @@ func (c *cluster) nothingSent() {
 	}
 }
 
-// firesAfterShadow holds that everything of the shadow's time has its reason, and that what is due later fires.
+// firesAfterShadow checks that every due time of the shadow's time has a recorded reason, and that later due times
+// fire.
 func (c *cluster) firesAfterShadow(name string) {
 	c.Helper()
 	testenv.Eventually(c, "it fires after the switch", func() error {

@@ -29,8 +29,8 @@ func TestRelative(t *testing.T) {
 	}
 }
 
-// TestListTellsWhatPeopleAsk has a table say when a schedule is due, from now on, and how its last run ended; JSON has
-// times alone.
+// TestListTellsWhatPeopleAsk checks that the table says in how long a schedule is due and how its last run ended; JSON
+// has only times.
 func TestListTellsWhatPeopleAsk(t *testing.T) {
 	t.Parallel()
 	api := testenv.Program{Env: []string{"DATABASE_URL=" + testenv.DatabaseURL(t)}}.Start(t, "api", "--http-addr", "127.0.0.1:0")

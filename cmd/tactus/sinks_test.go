@@ -11,7 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestSinkThatIsGone is seen in the metrics of a relay, and forgotten; those that are served are not.
+// TestSinkThatIsGone finds an unserved sink in the metrics of a relay, and forgets it; sinks that are served cannot be
+// forgotten.
 func TestSinkThatIsGone(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
@@ -31,7 +32,7 @@ func TestSinkThatIsGone(t *testing.T) {
 	}
 	silent := regexp.MustCompile(
 		`tactus_relay_sink_silent_seconds\{sink="gone"\} 864\d\d|tactus_relay_sink_silent_seconds\{sink="gone"\} 8\.64\d*e\+04`)
-	testenv.Eventually(t, "the sink is seen", func() error { // which a relay leaves out when it takes too long
+	testenv.Eventually(t, "the sink is seen", func() error { // left out when reading takes too long
 		status, body := get(t, p.URL()+"/metrics")
 		if status != http.StatusOK || !silent.MatchString(body) ||
 			!strings.Contains(body, "tactus_relay_unpublished_notices_total 0") {

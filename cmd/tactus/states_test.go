@@ -24,8 +24,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestEveryPlaceTellsTheSameState has a schedule of each state, and of those that could be taken for several, and asks
-// for them wherever a state is told, chosen or counted.
+// TestEveryPlaceTellsTheSameState has a schedule of each state, and schedules that could be taken for several states.
+// It compares every place that shows, selects by or counts states.
 func TestEveryPlaceTellsTheSameState(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

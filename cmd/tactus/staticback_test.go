@@ -47,8 +47,8 @@ threading.Thread(target=stop, daemon=True).start()
 service.start()
 `
 
-// staticFile has the beat's file say that what is daily ran yesterday, and that an interval is in the middle of its
-// period.
+// staticFile makes the beat's file say that the daily schedule ran yesterday, and that an interval is in the middle of
+// its period.
 const staticFile = `
 import sys
 from datetime import timedelta
@@ -61,7 +61,7 @@ s.schedule["slow"].last_run_at -= timedelta(seconds=85)
 s.close()
 `
 
-// staticNext tells when the beat will send its interval, by its file.
+// staticNext prints when, according to its file, the beat will next send the interval.
 const staticNext = `
 import sys
 from app import app
@@ -139,7 +139,7 @@ from tactus.schedules where name in ('daily', 'missed')`, daily); err != nil {
 
 	write(lastRuns, []byte(by(exitOK, "export celery")))
 	python(script, "--hand-back", lastRuns, "--schedule", kept, "app:app")
-	told := string(python(script, "--hand-back", lastRuns, "--schedule", kept, "app:app")) // again, which changes nothing
+	told := string(python(script, "--hand-back", lastRuns, "--schedule", kept, "app:app")) // again: this changes nothing
 	if strings.Contains(told, "slow") || strings.Contains(told, "daily") {
 		t.Errorf("handed back again: %s", told)
 	}

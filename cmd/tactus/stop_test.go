@@ -187,7 +187,7 @@ func (b *balancer) choose() *url.URL {
 	return &url.URL{Scheme: "http", Host: "127.0.0.1:1"} // the client sees that none is ready
 }
 
-// TestStopsWhateverHangs stops processes whose PostgreSQL or Redis takes connections and answers nothing.
+// TestStopsWhateverHangs stops processes whose PostgreSQL or Redis accepts connections and never answers.
 func TestStopsWhateverHangs(t *testing.T) {
 	t.Parallel()
 	for _, process := range []string{"api", "relay", "beat"} {

@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestStrangersLearnNoReasons closes a beat's database to connections. A stranger learns from /readyz what fails, and
-// nothing of the server; who may read everything learns why, and so does the log.
+// TestStrangersLearnNoReasons closes a beat's database to connections. From /readyz, a stranger learns which check
+// fails, and nothing about the server. A caller who may read everything learns the reason, which is also in the log.
 func TestStrangersLearnNoReasons(t *testing.T) {
 	t.Parallel()
 	database, other := testenv.DirectURL(t), testenv.DirectURL(t)

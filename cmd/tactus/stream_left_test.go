@@ -16,9 +16,9 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestStreamsOutliveTheirSchedules has a schedule go to a stream and end, and others need its name for a queue, by
-// every way of writing one. While the key is in Redis they are told so, at once or by a schedule that becomes invalid;
-// when it is gone the name is free.
+// TestStreamsOutliveTheirSchedules has a schedule that went to a stream and was deleted, and others that need the
+// stream's name for a queue, written in each way there is. While the stream's key is in Redis they are refused, at once
+// or by becoming invalid. When the key is gone, the name is free.
 func TestStreamsOutliveTheirSchedules(t *testing.T) {
 	t.Parallel()
 	pool, client := testenv.Database(t), testenv.Redis(t)
@@ -123,7 +123,8 @@ func TestStreamsOutliveTheirSchedules(t *testing.T) {
 	}
 	invalid("what SQL wrote", sql("by SQL"))
 
-	// What nobody has refused is told with its first run: here it was written before anybody looked.
+	// A schedule that no check has refused becomes invalid with its first run. Without its row of tactus.unjudged, no
+	// check looks at this one.
 	late := sql("late")
 	if _, err := pool.Exec(t.Context(), `delete from tactus.unjudged`); err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// lockTable has somebody lock a table until free is called.
+// lockTable locks a table in another session until free is called.
 func (c *cluster) lockTable(table, mode string) (free func()) {
 	c.Helper()
 	tx, err := c.pool.Begin(c.Context())
@@ -28,7 +28,8 @@ func (c *cluster) lockTable(table, mode string) (free func()) {
 	}
 }
 
-// otherTables names all tables of which recovery.md says nothing by itself, to lock them at once.
+// otherTables returns the names of all tables that recovery.md does not discuss by themselves, in order to lock them at
+// once.
 func (c *cluster) otherTables() (names string) {
 	c.Helper()
 	err := c.pool.QueryRow(c.Context(), `select string_agg(relname, ', tactus.' order by relname) from pg_class
@@ -44,8 +45,8 @@ func (c *cluster) otherTables() (names string) {
 	return names
 }
 
-// TestLockedTablesBesideTheWay has somebody lock tables beside the way, one after the other, each for as long as it
-// takes until more is handed over, to a queue and to a stream, and then all others at once. Nothing is missed.
+// TestLockedTablesBesideTheWay locks tables that firing and handing over do not need: one after the other, each until
+// more tasks were handed over to a queue and to a stream, and then all others at once. Nothing is missed.
 func TestLockedTablesBesideTheWay(t *testing.T) {
 	t.Parallel()
 	address := testenv.RedisURL(t)

@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// installation is a cluster on a Redis that others have too. Databases of the tests are copies of one another: it is
-// told that it is no copy.
+// installation makes a cluster on a Redis that other installations use, too. The databases of tests are copies of one
+// another, so this one gets an id of its own, as if it were no copy.
 func installation(t *testing.T, redisURL string, env ...string) *cluster {
 	t.Helper()
 	c := newCluster(t, testenv.DatabaseURL(t), redisURL, env...)
@@ -39,7 +39,7 @@ func (c *cluster) owns(client goredis.UniversalClient) *testenv.Process {
 	return relay
 }
 
-// notReady waits until a process is not ready, for a reason that says all that is wanted.
+// notReady waits until a process is not ready, for a reason that contains each of the given texts.
 func notReady(t *testing.T, p *testenv.Process, want ...string) {
 	t.Helper()
 	testenv.Eventually(t, "it is not ready", func() error {
@@ -53,7 +53,8 @@ func notReady(t *testing.T, p *testenv.Process, want ...string) {
 	})
 }
 
-// TestTwoInstallationsOnOneRedis has the second refused, with the mends, each of which is tried.
+// TestTwoInstallationsOnOneRedis checks that the second installation is refused with a message that says what to do,
+// and tries each of the remedies.
 func TestTwoInstallationsOnOneRedis(t *testing.T) {
 	t.Parallel()
 	url := testenv.RedisURL(t)
@@ -111,7 +112,8 @@ func TestTwoInstallationsOnOneRedis(t *testing.T) {
 }
 
 // TestRefusedWhenRedisIsEmptied has an installation that was refused, and then a Redis that has lost everything while
-// only that one asks: it does not take the sinks, nor does it after a restart, and the other goes on with them.
+// only this installation runs. It does not take the sinks, not even after a restart, and the other installation goes on
+// with them.
 func TestRefusedWhenRedisIsEmptied(t *testing.T) {
 	t.Parallel()
 	url := testenv.RedisURL(t)
@@ -167,8 +169,7 @@ func TestRefusedWhenRedisIsEmptied(t *testing.T) {
 	refused.AwaitReady()
 }
 
-// TestCopyTakesOver has a copy of the database serve the sinks in the place of the one that it is a copy of, which does
-// not take them back.
+// TestCopyTakesOver has a copy of a database take over the sinks from the original, which does not take them back.
 func TestCopyTakesOver(t *testing.T) {
 	t.Parallel()
 	url := testenv.RedisURL(t)

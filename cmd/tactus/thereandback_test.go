@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// teamsRows are the schedules of a team that runs Celery's beat with django-celery-beat. What is due when is set by
-// restOfTheDay, when the old beat has run for a while.
+// teamsRows are the schedules of a team that runs Celery's beat with django-celery-beat. When they are due is set by
+// restOfTheDay, after the old beat has run for a while.
 const teamsRows = `
 often, minute = (IntervalSchedule.objects.create(every=n, period="seconds") for n in (2, 60))
 nine = CrontabSchedule.objects.create(minute="0", hour="9", timezone="UTC")
@@ -24,8 +24,8 @@ make(name="slow", task="app.note", interval=minute, args='["slow"]', last_run_at
 make(name="daily", task="app.note", crontab=nine, args='["daily"]', last_run_at=ago(seconds=1))
 `
 
-// restOfTheDay has a daily crontab and a clocked task be due at the next minute that is a while off, and an interval be
-// in the middle of its period.
+// restOfTheDay makes a daily crontab and a clocked task due at the next minute that is a while off, and puts an
+// interval into the middle of its period.
 const restOfTheDay = `
 now = datetime.now(timezone.utc)
 due = (now + timedelta(seconds=85)).replace(second=0, microsecond=0)
@@ -70,7 +70,7 @@ func TestThereAndBack(t *testing.T) {
 	oldBeat := func() { testenv.Django(t, url, fmt.Sprintf(oldBeatRuns, c.redis)) }
 	testenv.Django(t, url, teamsRows)
 	oldBeat()
-	began := time.Now() // before Django reads its clock, which takes a while to start
+	began := time.Now() // before Django, which takes a while to start, reads its clock
 	testenv.Django(t, url, restOfTheDay)
 
 	by("adopt --django-celery-beat --naive-timezone UTC --dry-run --accept queue")
@@ -96,7 +96,7 @@ func TestThereAndBack(t *testing.T) {
 	oldBeat()
 
 	all, slow := c.notes(false), 1
-	if time.Since(began) > 75*time.Second { // it may have been due again
+	if time.Since(began) > 75*time.Second { // the interval may have been due again
 		slow = all["slow"]
 	}
 	for name, want := range map[string]int{"daily": 1, "once": 1, "once before": 1, "off": 0, "slow": slow} {

@@ -48,7 +48,8 @@ func TestWhereTracesGo(t *testing.T) {
 	}
 }
 
-// TestCollectorIsAway has an api send its traces to nobody, with passwords in all settings, and one of them spoilt.
+// TestCollectorIsAway has an api that sends its traces to an address where nothing listens, with passwords in all
+// settings; one of these settings is broken.
 func TestCollectorIsAway(t *testing.T) {
 	t.Parallel()
 	headers := filepath.Join(t.TempDir(), "headers")

@@ -18,9 +18,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestUpcomingOfOneLeavesConnections has a caller ask forty times at once for what is due, of the API and of the pages,
-// over a pool of four, while the schedules are locked: somebody else reads routes before most of that has its turn,
-// although whoever waits for the lock gives up after a while.
+// TestUpcomingOfOneLeavesConnections has a caller that asks the API and the pages forty times at once for what is due,
+// while the schedules are locked and the pool has four connections. Another caller can read routes before most of these
+// requests have had their turn, although each gives up its wait for the lock after a while.
 func TestUpcomingOfOneLeavesConnections(t *testing.T) {
 	t.Parallel()
 	direct := testenv.DirectURL(t)

@@ -14,9 +14,9 @@ import (
 	"github.com/tactus-dev/tactus/migrations"
 )
 
-// TestRollingUpgradeAndBack has the release before run, then both on the former schema, both on the schema of this one,
-// this one alone, and the former one again, while schedules fire every second. Nothing is lost, and nothing comes
-// twice.
+// TestRollingUpgradeAndBack runs the former release; then both on the former schema; both on this release's schema;
+// this release alone; and the former one again. Schedules fire every second meanwhile. Nothing is lost, and nothing
+// comes twice.
 func TestRollingUpgradeAndBack(t *testing.T) {
 	t.Parallel()
 	former := releaseBefore(t)
@@ -115,7 +115,7 @@ func TestRollingUpgradeAndBack(t *testing.T) {
 	stop([]*testenv.Process{last, relay})
 }
 
-// handedOverOnce holds that a queue has one task for each run.
+// handedOverOnce checks that a queue has one task for each run.
 func (c *cluster) handedOverOnce(queue string) {
 	c.Helper()
 	var runs, twice int64
@@ -129,8 +129,8 @@ func (c *cluster) handedOverOnce(queue string) {
 	}
 }
 
-// releaseBefore builds the program of the release before: the newest tag's, or while there is none that of the commit
-// before the newest migration.
+// releaseBefore builds the program of the former release: that of the newest tag or, while there is no tag, of the
+// commit before the newest migration.
 func releaseBefore(t *testing.T) (path string) {
 	t.Helper()
 	git := func(args ...string) (string, error) {

@@ -34,7 +34,7 @@ func (k kept) tactus(t *testing.T, args ...string) said {
 	return tactus(t, append(args, k.flags...)...)
 }
 
-// schedules makes some, each with one event.
+// schedules makes schedules with the given names, each with one event.
 func (k kept) schedules(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -45,7 +45,7 @@ func (k kept) schedules(t *testing.T, names ...string) {
 	}
 }
 
-// publish brings the whole log to the stream, in one batch.
+// publish publishes the whole log to the stream, as one batch.
 func (k kept) publish(t *testing.T) {
 	t.Helper()
 	sink := redis.NewEventSink(testenv.Client(t, k.redis), redis.EventConfig{})

@@ -68,7 +68,7 @@ func TestReleaseIsReproducible(t *testing.T) {
 	}
 }
 
-// copySources copies what Git has or would have into a folder.
+// copySources copies the files that Git tracks, or would track, into a folder.
 const copySources = `git ls-files -co --exclude-standard | while read -r f; do test ! -e "$f" || echo "$f"; done | tar -cf - -T - | tar -xf - -C `
 
 // commitSources returns a repository with a single commit of these sources.
@@ -80,8 +80,8 @@ func commitSources(t *testing.T) (dir string) {
 	return dir
 }
 
-// release makes a release, for this machine alone, of a commit in a folder of its own. It returns the files: the
-// checksums, and what the program says about itself.
+// release makes a release of a commit, for this machine only, in a folder of its own. It returns the checksums of the
+// files, and what the program says about itself.
 func release(t *testing.T, commit string) map[string]string {
 	t.Helper()
 	dir := t.TempDir()

@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestRefusesAStandby starts a relay and a beat on a hot standby: they say why they do nothing, and work once it is
-// promoted.
+// TestRefusesAStandby starts a relay and a beat on a hot standby: they say why they do nothing, and work once the
+// standby is promoted.
 func TestRefusesAStandby(t *testing.T) {
 	t.Parallel()
 	primary, url := testenv.Postgres(t, nil)
@@ -44,9 +44,9 @@ func TestRefusesAStandby(t *testing.T) {
 	c.verify(began, c.settled(), 15*time.Second)
 }
 
-// TestFailsOverToAStandbyThatLagged has a relay and a beat led to a promoted standby that lacks what they have done
-// last. There a schedule comes to the version that the beat has in memory, by another edit: it fires as it was edited.
-// A schedule that is lost fires no more, and no due time has two tasks.
+// TestFailsOverToAStandbyThatLagged redirects a relay and a beat to a promoted standby that lacks their latest
+// transactions. There, another edit brings a schedule to the version that the beat has in memory: it fires according to
+// this edit. A schedule that was lost does not fire any more, and no due time has two tasks.
 func TestFailsOverToAStandbyThatLagged(t *testing.T) {
 	t.Parallel()
 	primary, url := testenv.Postgres(t, nil)
@@ -85,7 +85,7 @@ func TestFailsOverToAStandbyThatLagged(t *testing.T) {
 	c.oneTaskEach("steady")
 }
 
-// failOver crashes the primary, and leads everybody to its standby.
+// failOver crashes the primary, promotes its standby, and redirects every process to it.
 func failOver(t *testing.T, primary, standby *servers.Postgres, proxy *testenv.Proxy) {
 	t.Helper()
 	if err := primary.Kill(); err != nil {
@@ -97,7 +97,7 @@ func failOver(t *testing.T, primary, standby *servers.Postgres, proxy *testenv.P
 	proxy.Retarget(t, standby.URL("tactus"))
 }
 
-// second edits a schedule for the first time, as far as the database knows.
+// second makes an edit that, in this database, is the schedule's first and leads to version 2.
 func (c *cluster) second(s domain.Schedule, patch string) {
 	c.Helper()
 	if after, err := c.store.Merge(c.Context(), s.ID, 0, []byte(patch)); err != nil || after.Version != 2 {
@@ -105,7 +105,7 @@ func (c *cluster) second(s domain.Schedule, patch string) {
 	}
 }
 
-// oneTaskEach holds that no due time has two tasks in a queue.
+// oneTaskEach checks that no due time has two tasks in a queue.
 func (c *cluster) oneTaskEach(queue string) {
 	c.Helper()
 	all, err := testenv.Client(c, c.redis).LRange(c.Context(), queue, 0, -1).Result()

@@ -15,7 +15,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// put changes a rule, and returns the codes of what is wrong with that.
+// put changes a rule, and returns the codes of the faults if it is refused.
 func (w *world) put(name, body string) (secret string, codes []string) {
 	w.Helper()
 	r, s, err := domain.DecodeNotificationRule(name, []byte(body))
@@ -28,7 +28,8 @@ func (w *world) put(name, body string) (secret string, codes []string) {
 	return secret, codes
 }
 
-// TestSecretsStayWithTheirAddress has somebody who may change rules send what he may not read to an address of his own.
+// TestSecretsStayWithTheirAddress has a caller who may change rules, but not read their secrets, try to have the
+// secrets sent to an address of the caller's own.
 func TestSecretsStayWithTheirAddress(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")
@@ -65,7 +66,7 @@ func TestSecretsStayWithTheirAddress(t *testing.T) {
 	}
 }
 
-// TestOthersSilenceNoRule has more paused schedules that a rule does not mean than one look finds.
+// TestOthersSilenceNoRule has more paused schedules outside of a rule's patterns than one look finds.
 func TestOthersSilenceNoRule(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")
@@ -93,7 +94,7 @@ func TestOthersSilenceNoRule(t *testing.T) {
 	}
 }
 
-// TestPatternsMeanTheSameInSQL compares patterns with names in both ways.
+// TestPatternsMeanTheSameInSQL matches patterns with names in Go and in SQL, and compares the results.
 func TestPatternsMeanTheSameInSQL(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -112,7 +113,7 @@ func TestPatternsMeanTheSameInSQL(t *testing.T) {
 	}
 }
 
-// TestOddHappenings writes to the log what is no happening, before one that is.
+// TestOddHappenings writes malformed happenings to the log, and a good one behind them.
 func TestOddHappenings(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")
@@ -154,7 +155,8 @@ func TestOddHappenings(t *testing.T) {
 	})
 }
 
-// TestAHostThatHangs has no more than a few requests, however many rules tell it, and as whom.
+// TestAHostThatHangs has many rules, each with another user in its URL, notify one host that hangs. Only a few requests
+// to the host are open at once.
 func TestAHostThatHangs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")
@@ -174,7 +176,7 @@ func TestAHostThatHangs(t *testing.T) {
 	w.rule("z", `{"on":["failed"],"to":"slack","url":"`+good.url+`"}`)
 	w.ends(w.schedule("s"), "failed", "")
 	good.next(t)
-	for range 8 { // the second four come when the first ones were given up
+	for range 8 { // the second four come when the first four have timed out
 		hanging.next(t)
 	}
 	if n := most.Load(); n != 4 {
@@ -182,7 +184,8 @@ func TestAHostThatHangs(t *testing.T) {
 	}
 }
 
-// TestAnswersAreNotShown has a destination that is no server of HTTP.
+// TestAnswersAreNotShown has a destination that is not an HTTP server. The test of its rule shows nothing of its
+// answer.
 func TestAnswersAreNotShown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")

@@ -6,7 +6,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// Hurry has couriers try again at once.
+// Hurry makes couriers try again at once.
 func Hurry() {
 	for i := range pauses {
 		pauses[i] = 50 * time.Millisecond
@@ -28,11 +28,11 @@ const TakeSQL = takeSQL
 // HostOf is hostOf.
 var HostOf = hostOf
 
-// Turns are turns whose looks are made up.
+// Turns are turns whose looks cost what a test says.
 type Turns struct{ ts turns }
 
-// Take has the look of whose turn it is cost what it says, and returns the rule and how long that took; no rule while
-// none is due.
+// Take makes the next look, which costs what costs says, and returns its rule and how long it took. While no look is
+// due, the rule is empty.
 func (t *Turns) Take(rules *[]domain.NotificationRule, now time.Time, costs func(rule string) time.Duration) (
 	rule string, took time.Duration,
 ) {

@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
-// TestForms has a failure told in the form of Slack, in a form of one's own, and as a ping.
+// TestForms sends a failure in Slack's form, in a rule's own form, and as a ping.
 func TestForms(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")
@@ -44,7 +44,8 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestWhatLasts has a run be late, and schedules be paused, invalid and never fired: each is told once.
+// TestWhatLasts has a late run, and schedules that are paused, invalid or have never fired. There is one notification
+// for each.
 func TestWhatLasts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")
@@ -92,7 +93,7 @@ func TestWhatLasts(t *testing.T) {
 	}
 }
 
-// TestStreamOfRuns has the states of runs go to the stream, by the setting and by a rule.
+// TestStreamOfRuns publishes the states of runs to the stream, once because of the setting and once because of a rule.
 func TestStreamOfRuns(t *testing.T) {
 	t.Parallel()
 	for name, all := range map[string]bool{"setting": true, "rule": false} {

@@ -6,7 +6,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/notify"
 )
 
-// TestHostsAreKnown however they are written.
+// TestHostsAreKnown checks that HostOf returns one name for all spellings of a host.
 func TestHostsAreKnown(t *testing.T) {
 	t.Parallel()
 	for _, same := range [][]string{

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestLockedRowOfARule has somebody lock a row of one rule, wherever it has one, while it and another rule are to tell.
-// The other one tells; that one does when the row is free.
+// TestLockedRowOfARule locks a row of one rule, in each table that has rows of rules, while this rule and another have
+// notifications to send. The other rule's are sent meanwhile; those of this one follow when the row is free.
 func TestLockedRowOfARule(t *testing.T) {
 	t.Parallel()
 	for _, table := range []string{"progress", "rules", "deliveries", "secrets"} {
@@ -48,7 +48,7 @@ func TestLockedRowOfARule(t *testing.T) {
 			if err := tx.Rollback(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if table != "deliveries" { // there it may have gone by a row of its own
+			if table != "deliveries" { // its notification may already have gone out by a row of its own
 				locked.next(t)
 			}
 		})

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	testenv.Main(m)
 }
 
-// world is a database with who tells what happens in it.
+// world is a database with a service that sends notifications of what happens in it.
 type world struct {
 	*testing.T
 	pool  *pgxpool.Pool
@@ -41,7 +41,7 @@ type world struct {
 	logs  *logs
 }
 
-// logs is what was logged.
+// logs keeps what was logged.
 type logs struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -59,7 +59,7 @@ func (l *logs) String() string {
 	return l.text.String()
 }
 
-// newWorld has a service at work, which reaches private networks that are given.
+// newWorld starts the service, which may connect to the given private networks.
 func newWorld(t *testing.T, allStates bool, private ...string) *world {
 	t.Helper()
 	return newWorldOn(t, testenv.Database(t), allStates, private...)
@@ -112,7 +112,7 @@ func (w *world) rule(name, body string) (secret string) {
 	return secret
 }
 
-// schedule makes one that does not fire by itself.
+// schedule makes a schedule that does not fire by itself.
 func (w *world) schedule(name string, tags ...string) domain.ID {
 	w.Helper()
 	s, err := w.store.Create(w.Context(), domain.Definition{
@@ -125,7 +125,7 @@ func (w *world) schedule(name string, tags ...string) domain.ID {
 	return s.ID
 }
 
-// ends has a new run of a schedule end.
+// ends inserts a new run of a schedule, as one that has ended.
 const ends = `
 with ended as (
     insert into tactus.runs as r (id, schedule_id, due_at, slot, kind, status, schedule_version, error, finished_at)
@@ -147,7 +147,7 @@ type got struct {
 	header             http.Header
 }
 
-// data is what a notification says.
+// data is the content of a notification.
 type data struct {
 	Rule       string
 	Test       bool
@@ -176,7 +176,7 @@ type receiver struct {
 	all chan got
 }
 
-// receive begins a destination that answers as it is told: n counts the requests.
+// receive starts a destination that answers each request by calling answer, with the request's number n.
 func receive(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request)) *receiver {
 	t.Helper()
 	r := &receiver{all: make(chan got, 1000)}

@@ -23,8 +23,8 @@ import (
 
 const manyRules = 1000 // the most that there may be
 
-// makeManyRules makes rules, by one definition, that tell of runs which fail and of schedules which recover. Each has a
-// host of its own.
+// makeManyRules makes rules of one definition, for runs that fail and schedules that recover. Each has a host of its
+// own.
 func makeManyRules(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	r, secret, err := domain.DecodeNotificationRule("r", []byte(
@@ -69,9 +69,9 @@ func failures(t *testing.T, n int, because string) (entries []relay.Entry) {
 	return entries
 }
 
-// TestManyRulesOfManyHappenings has as many rules as there may be tell of many runs that failed. No statement writes as
-// many rows as there are rules and happenings, or more than some megabytes of documents; and all is counted and shown
-// in order.
+// TestManyRulesOfManyHappenings has many failed runs and as many rules as there may be, all of which match them. No
+// statement writes a row for each pair of a rule and a happening, or more than some megabytes of documents; and every
+// happening is counted, and shown in order.
 func TestManyRulesOfManyHappenings(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -118,8 +118,8 @@ from tactus.notification_deliveries`).Scan(&failing, &deliveries, &counted, &wro
 	}
 }
 
-// TestLookingForManyDeliveries has each of many rules have two deliveries that are due. What it costs to take some of
-// them is a few blocks for each, however many are under way and whatever the planner knows of the tables.
+// TestLookingForManyDeliveries has two due deliveries for each of many rules. Taking some of them reads a few blocks
+// for each one taken, however many are under way and whatever statistics the planner has of the tables.
 func TestLookingForManyDeliveries(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -163,7 +163,7 @@ from tactus.notification_rules, generate_series(1, 2) n`); err != nil {
 	}
 }
 
-// looks are how long a courier has looked for deliveries each time.
+// looks keeps how long each of a courier's looks for deliveries took.
 type looks struct {
 	mu   sync.Mutex
 	took []time.Duration
@@ -186,8 +186,8 @@ func (l *looks) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQuery
 	}
 }
 
-// TestACourierRests has many deliveries fail at once, each of which has the courier look again. It rests seven times as
-// long as it looks.
+// TestACourierRests has many deliveries fail at once. Each failure makes the courier look again, but it rests seven
+// times as long as it looks.
 func TestACourierRests(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

@@ -18,7 +18,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// verified reports whether a request is signed with a key, as Standard Webhooks has receivers check it.
+// verified reports whether a request is signed with a key, by the check that Standard Webhooks prescribes for
+// receivers.
 func verified(g got, secret string) bool {
 	at, err := strconv.ParseInt(g.header.Get("Webhook-Timestamp"), 10, 64)
 	want := notify.Signatures([]string{secret}, g.header.Get("Webhook-Id"), at, []byte(g.body))
@@ -35,8 +36,8 @@ func TestSignature(t *testing.T) {
 	}
 }
 
-// TestWebhook has runs fail, recover and be missed. The receiver is told by signed messages, of those that the rule
-// means alone; a receiver that answers 500 is told once more, under the same id.
+// TestWebhook has runs that fail, recover and are missed. The receiver gets signed messages about those that match the
+// rule, and no others. A receiver that answers 500 gets the message again, under the same id.
 func TestWebhook(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")
@@ -50,7 +51,7 @@ func TestWebhook(t *testing.T) {
 	secret := w.rule("r",
 		`{"tags":["reports"],"names":["ni*t"],"on":["failed","recovered"],"to":"webhook","url":"`+to.url+`/hush"}`)
 	w.ends(day, "failed", "of another")
-	w.ends(night, "succeeded", "") // it was not failing
+	w.ends(night, "succeeded", "") // no recovery: the schedule was not failing
 	run := w.ends(night, "failed", "ValueError: no <rows>")
 	first, again := to.next(t), to.next(t)
 	if first.header.Get("Webhook-Id") == "" || first.header.Get("Webhook-Id") != again.header.Get("Webhook-Id") ||
@@ -75,7 +76,7 @@ func TestWebhook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.ends(night, "succeeded", "") // it has recovered
+	w.ends(night, "succeeded", "") // a recovery
 	w.ends(night, "failed", "again")
 	if last := to.next(t); !verified(last, rotated) || !verified(last, secret) {
 		t.Errorf("one of the keys does not sign: %v", last.header)
@@ -94,7 +95,7 @@ func TestWebhook(t *testing.T) {
 	}
 }
 
-// settled awaits that nothing is to be delivered any more.
+// settled waits until no delivery is left.
 func (w *world) settled() {
 	w.Helper()
 	testenv.Eventually(w.T, "nothing to deliver", func() error {
@@ -110,8 +111,8 @@ func (w *world) settled() {
 	})
 }
 
-// TestHangingDestination has one destination hang, and one refuse connections. Another one is told at once meanwhile,
-// and what happens gathers in one notification for the one that hangs.
+// TestHangingDestination has one destination that hangs and one that refuses connections. Another destination still
+// gets its notifications at once, and happenings for the hanging one gather in one notification.
 func TestHangingDestination(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")
@@ -170,8 +171,8 @@ func TestHangingDestination(t *testing.T) {
 	}
 }
 
-// TestLockedLetters has a destination refuse for good while somebody has locked the whole table of the dead letters: it
-// is set aside all the same, and not sent again.
+// TestLockedLetters has a destination that refuses a notification for good, while another session has locked the whole
+// table of dead letters. The notification is set aside all the same, and not sent again.
 func TestLockedLetters(t *testing.T) {
 	t.Parallel()
 	url := testenv.DirectURL(t)
@@ -206,7 +207,8 @@ func TestLockedLetters(t *testing.T) {
 
 func (w *world) box() *deadletter.Box { return &deadletter.Box{Pool: w.pool} }
 
-// TestDeadLetters has a destination refuse for good, and take the notification once somebody puts it back.
+// TestDeadLetters has a destination that refuses a notification for good, and accepts it after the dead letter was
+// requeued.
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")
@@ -242,8 +244,8 @@ func TestDeadLetters(t *testing.T) {
 	}
 }
 
-// TestPrivateAddresses has destinations in a private network, by address, by name, and behind a redirect. None is
-// connected to.
+// TestPrivateAddresses has destinations in a private network: by address, by name, and behind a redirect. The service
+// connects to none of them.
 func TestPrivateAddresses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false)
@@ -334,7 +336,7 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestNobodyIsTold has no rule: what happens writes no row, and no sink is registered.
+// TestNobodyIsTold has no rule: happenings write no row, and no sink is registered.
 func TestNobodyIsTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false)
@@ -349,8 +351,8 @@ func TestNobodyIsTold(t *testing.T) {
 	}
 }
 
-// TestAtMostOneInMinutes has a rule that tells once in an hour: the first happening at once, and the others together,
-// an hour later.
+// TestAtMostOneInMinutes has a rule that sends one notification an hour: the first happening is sent at once, and the
+// others together an hour later.
 func TestAtMostOneInMinutes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")
@@ -380,7 +382,7 @@ func TestAtMostOneInMinutes(t *testing.T) {
 	}
 }
 
-// TestTestOfARule sends a test to a destination that fails, and then takes it.
+// TestTestOfARule tests a rule whose destination refuses the test at first, and then accepts it.
 func TestTestOfARule(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")

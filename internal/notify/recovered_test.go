@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestFailingIsKeptBySchedule has a schedule fail of which several rules tell. It is one row for all of them, so
-// deleting the rule that saw it first takes no recovery from the others; and it goes with the last rule.
+// TestFailingIsKeptBySchedule has several rules for one schedule that fails. The failure is one row for all of them, so
+// deleting the rule that saw it first costs the others no recovery. The row is deleted with the last rule.
 func TestFailingIsKeptBySchedule(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

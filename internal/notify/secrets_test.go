@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// everyTable has each table in which a row has a text, partitions by their table.
+// everyTable selects each table with a row that contains a text; a partition counts as its table.
 const everyTable = `
 do $$
 declare one regclass; found bigint;
@@ -26,8 +26,9 @@ begin
     end loop;
 end $$`
 
-// TestSecretsAreInOneTable has rules sent, refused and set aside whose addresses, headers and keys are secret, changes
-// and deletes them. Neither the log nor any table but that of the secrets has one of them.
+// TestSecretsAreInOneTable makes rules with secret addresses, headers and keys, whose notifications are sent, refused
+// and set aside; then it changes and deletes the rules. The secrets are in one table, and neither in another one nor in
+// the log.
 func TestSecretsAreInOneTable(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")

@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// pause has a schedule have been paused for an hour.
+// pause pauses a schedule, as of an hour ago.
 func (w *world) pause(s domain.ID) {
 	w.Helper()
 	w.exec(`update tactus.schedules set enabled = false, paused_at = now() - interval '1 hour' where id = $1`, s)
@@ -25,7 +25,7 @@ func (w *world) exec(sql string, args ...any) {
 	}
 }
 
-// toldOf awaits that a receiver is told of schedules.
+// toldOf waits until a receiver has got notifications about schedules.
 func (r *receiver) toldOf(t *testing.T, names ...string) {
 	t.Helper()
 	left := map[string]bool{}
@@ -39,7 +39,7 @@ func (r *receiver) toldOf(t *testing.T, names ...string) {
 	}
 }
 
-// TestBadRowsSilenceNoRule has tags and times, written by hand, that no schedule or run of ours has.
+// TestBadRowsSilenceNoRule has rows that were written by hand, with tags and times that tactus itself never writes.
 func TestBadRowsSilenceNoRule(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")
@@ -59,7 +59,8 @@ func TestBadRowsSilenceNoRule(t *testing.T) {
 	late.toldOf(t, "s0", "s1", "s2")
 }
 
-// TestAFailingRuleSilencesNoOther has the looks of one rule fail, before those of another.
+// TestAFailingRuleSilencesNoOther makes the looks of one rule fail. They come before those of another rule, which still
+// finds everything.
 func TestAFailingRuleSilencesNoOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")
@@ -92,7 +93,8 @@ func TestAFailingRuleSilencesNoOther(t *testing.T) {
 	})
 }
 
-// TestCostlyRulesKeepNoOtherWaiting has looks that take minutes together stand before one that takes little.
+// TestCostlyRulesKeepNoOtherWaiting has looks that take minutes altogether, before a cheap one. The cheap look does not
+// wait for all of them.
 func TestCostlyRulesKeepNoOtherWaiting(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")
@@ -119,8 +121,8 @@ func TestCostlyRulesKeepNoOtherWaiting(t *testing.T) {
 	to.toldOf(t, "other")
 }
 
-// TestTurnsAreShared has three hundred looks that cost much, and one that costs little: that one comes in time, the
-// others all come.
+// TestTurnsAreShared has three hundred costly looks and a cheap one. The cheap look gets its turn in time, and each of
+// the others gets one, too.
 func TestTurnsAreShared(t *testing.T) {
 	t.Parallel()
 	rule := func(name string, patterns int) domain.NotificationRule {
@@ -149,7 +151,7 @@ func TestTurnsAreShared(t *testing.T) {
 		began, last := now, now
 		seen := map[string]int{}
 		for n := 0; now.Sub(began) < time.Hour; n++ {
-			if churn && n%2 == 0 { // somebody makes cheap-looking rules anew all the time
+			if churn && n%2 == 0 { // a user keeps replacing rules by new ones, which are taken for cheap
 				made := append([]domain.NotificationRule{}, rules...)
 				made[n/2%300] = rule(fmt.Sprint("a", n/2%300), 0)
 				rules = made
@@ -176,8 +178,8 @@ func TestTurnsAreShared(t *testing.T) {
 	}
 }
 
-// TestCallersShareTurns has three hundred looks of one caller that cost much, and one of another that costs little: it
-// waits for a few of the others, not for each of them, and those all come.
+// TestCallersShareTurns has three hundred costly looks of one caller, and a cheap look of another. The cheap look waits
+// for a few of the costly ones, not for each of them, and each of those gets a turn.
 func TestCallersShareTurns(t *testing.T) {
 	t.Parallel()
 	rule := func(name, by string) domain.NotificationRule {
@@ -205,7 +207,7 @@ func TestCallersShareTurns(t *testing.T) {
 		now = now.Add(took)
 		seen[name]++
 		if name == "z" {
-			if gap := now.Sub(last); gap > 14*time.Second { // 10 s until it is due again
+			if gap := now.Sub(last); gap > 14*time.Second { // its next look is due 10 s after the last one
 				t.Fatalf("it came after %s, at %s", gap, now.Sub(began))
 			}
 			last = now
@@ -216,7 +218,8 @@ func TestCallersShareTurns(t *testing.T) {
 	}
 }
 
-// TestWhoHasSetARule has callers set rules, as they were or otherwise.
+// TestWhoHasSetARule puts rules as different callers, unchanged and changed. A rule belongs to the caller who last
+// changed it.
 func TestWhoHasSetARule(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
