@@ -8,6 +8,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/renewed"
 )
 
 // filesFlags name the TLS files for connections to Redis whose URLs name none.
@@ -22,7 +23,9 @@ func (f filesFlags) with(url secret) secret {
 	if !url.isSet() {
 		return url
 	}
-	return secretOf(redis.Files{CACerts: f.CACerts, Certificate: f.Certificate, Key: f.Key}.URL(url.reveal()))
+	whole := redis.Files{CACerts: f.CACerts, Certificate: f.Certificate, Key: f.Key}.URL(url.reveal())
+	renewed.Keep(whole, renewed.PathOf(url.reveal()))
+	return secretOf(whole)
 }
 
 // redisFlags name the Redis servers of events and of tasks.

@@ -14,6 +14,8 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tactus-dev/tactus/internal/renewed"
 )
 
 // secret is a setting that may contain passwords, such as a URL. Every way of printing a secret, or a struct that
@@ -213,11 +215,12 @@ func (secretFiles) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 		if os.Getenv(name) != "" {
 			return nil, fmt.Errorf("both %s and %s_FILE are set: leave one out", name, name)
 		}
-		text, err := os.ReadFile(path)
+		text, err := renewed.Read(path)
 		if err != nil {
 			return nil, fmt.Errorf("%s_FILE: %w", name, err)
 		}
-		return strings.TrimSpace(string(text)), nil
+		renewed.Keep(text, path)
+		return text, nil
 	}
 	return nil, nil
 }

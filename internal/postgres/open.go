@@ -3,12 +3,15 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/tactus-dev/tactus/internal/renewed"
 )
 
 // Open returns a pool for statements of ours on the schema tactus. It connects when it is used, and has no connection
@@ -45,7 +48,7 @@ func open(ctx context.Context, url string, s *session, also ...func(*pgxpool.Con
 	for _, change := range also {
 		change(config)
 	}
-	s.prepares, s.said = !strings.Contains(url, saysHow), config.ConnConfig.RuntimeParams
+	s.prepares, s.said, s.file = !strings.Contains(url, saysHow), config.ConnConfig.RuntimeParams, renewed.PathOf(url)
 	if s.ours || s.prepares {
 		config.BeforeConnect, config.AfterConnect = s.before, s.after
 	}
@@ -63,6 +66,9 @@ func Connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	}
 	said := config.RuntimeParams
 	config.RuntimeParams = with(followed, said)
+	if err := renew(config, renewed.PathOf(url)); err != nil {
+		return nil, err
+	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -85,8 +91,25 @@ func OpenDB(url string) (*sql.DB, error) {
 		return nil, err
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
-	s := session{ours: true, said: config.RuntimeParams}
+	s := session{ours: true, said: config.RuntimeParams, file: renewed.PathOf(url)}
 	return stdlib.OpenDB(*config, stdlib.OptionBeforeConnect(s.before), stdlib.OptionAfterConnect(s.after)), nil
+}
+
+// renew gives a connection the user and the password that the file of the setting has now.
+func renew(config *pgx.ConnConfig, file string) error {
+	if file == "" {
+		return nil
+	}
+	text, err := renewed.Read(file)
+	if err != nil {
+		return err
+	}
+	now, err := parse(text)
+	if err != nil { // which quotes the text
+		return fmt.Errorf("%s has no address of a PostgreSQL any more", file)
+	}
+	config.User, config.Password = now.User, now.Password
+	return nil
 }
 
 // parse reads the URL of one connection. What it says of pools (pool_max_conns) is not sent to the server, which would

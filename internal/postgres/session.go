@@ -21,6 +21,7 @@ type session struct {
 	prepares bool              // statements are prepared, unless there is a pooler
 	said     map[string]string // settings that the URL has
 	waits    time.Duration     // for a lock, at most; 0 for as long as it takes
+	file     string            // from which the URL came, or none
 
 	asked, pooled atomic.Bool
 }
@@ -29,6 +30,9 @@ type session struct {
 func (s *session) before(ctx context.Context, config *pgx.ConnConfig) error {
 	if s.ours {
 		config.RuntimeParams = with(followed, s.said)
+	}
+	if err := renew(config, s.file); err != nil {
+		return err
 	}
 	if !s.asked.Load() {
 		if err := s.ask(ctx, config.Copy()); err != nil {

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/internal/renewed"
 )
 
 // forms lists the accepted URLs for error messages. User and password may be left out everywhere.
@@ -67,6 +70,8 @@ func connect(setting, rawURL string) (goredis.UniversalClient, error) {
 		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
 	o.MaxRetries, o.ContextTimeoutEnabled, o.DialerRetries = -1, true, 1
+	o.CredentialsProviderContext = credentials(rawURL)
+	o.DisableIdentity = true // CLIENT SETINFO, which users of ACLs need not be allowed
 	switch {
 	case cluster:
 		cluster := o.Cluster()
@@ -80,6 +85,26 @@ func connect(setting, rawURL string) (goredis.UniversalClient, error) {
 			simple.Network = "unix"
 		}
 		return goredis.NewClient(simple), nil
+	}
+}
+
+// credentials returns what gives each connection its user and password, where the URL came from a file: the file may
+// have others by then.
+func credentials(rawURL string) func(context.Context) (user, password string, err error) {
+	path := renewed.PathOf(rawURL)
+	if path == "" {
+		return nil
+	}
+	return func(context.Context) (string, string, error) {
+		text, err := renewed.Read(path)
+		if err != nil {
+			return "", "", err
+		}
+		now, _, err := parse(text)
+		if err != nil {
+			return "", "", fmt.Errorf("%s: %w", path, err)
+		}
+		return now.Username, now.Password, nil
 	}
 }
 
