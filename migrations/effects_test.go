@@ -70,6 +70,29 @@ func TestEffects(t *testing.T) {
 	}
 }
 
+// lastWorking is the last migration that goes through a whole table while it keeps writers from it. It has landed.
+const lastWorking = "0073"
+
+// TestMigrationsStopWritersForAnInstant holds that no new migration builds an index, checks each row or writes a table
+// anew under a lock that stops writers: however many rows there are, they wait for an instant. An index is built
+// concurrently, a constraint is added as not valid and validated by another statement, outside of the transaction.
+func TestMigrationsStopWritersForAnInstant(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(effectsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	for line := range strings.Lines(string(text)) {
+		if words := strings.Fields(line); words[1] == "lock" && len(words) > 4 {
+			last = words[0]
+		}
+	}
+	if last != lastWorking {
+		t.Errorf("migration %s works on a whole table while writers wait, want none after %s", last, lastWorking)
+	}
+}
+
 const columnsSQL = `
 select c.relname || ' ' || a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid
 where c.relnamespace = 'tactus'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
