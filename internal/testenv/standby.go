@@ -54,3 +54,40 @@ func session(t testing.TB, server *servers.Postgres) *pgx.Conn {
 	t.Cleanup(func() { _ = conn.Close(t.Context()) }) // its server may be gone
 	return conn
 }
+
+// Archived starts a PostgreSQL for t alone, with a migrated database in it, that archives its write-ahead log. Backup
+// copies it, and returns what starts the copy with all that was archived up to a restore point.
+func Archived(t testing.TB) (
+	server *servers.Postgres, url string, backup func() (restore func(point string) *servers.Postgres),
+) {
+	t.Helper()
+	archive, err := Dir()
+	if err == nil {
+		err = os.Chmod(archive, 0o777) // the server has a user of its own
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, url = Postgres(t, map[string]string{
+		"archive_mode": "on", "archive_command": "cp %p " + archive + "/%f", "wal_level": "replica",
+	})
+	return server, url, func() func(string) *servers.Postgres {
+		cfg, err := serverConfig(unqualified(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Suite = os.Getenv("TACTUS_TEST_POSTGRES")
+		restore, err := server.Backup(t.Context(), cfg)
+		if err != nil {
+			t.Fatalf("back up: %v", err)
+		}
+		return func(point string) *servers.Postgres {
+			restored, err := restore(t.Context(), archive, point)
+			if err != nil {
+				t.Fatalf("restore: %v", err)
+			}
+			t.Cleanup(func() { _ = restored.Kill() }) // nothing in it is needed any more
+			return restored
+		}
+	}
+}
