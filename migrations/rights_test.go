@@ -20,7 +20,10 @@ import (
 var public = []string{"adopted_id", "delete_schedule", "put_schedule"}
 
 // definers run with the owner's rights, whoever calls them, or writes to the table that they are a trigger of.
-var definers = []string{"adopt_related", "adopt_row", "adopt_statement", "adopt_truncate", "check_calendars", "delete_schedule", "put_schedule", "routes_are_bounded"}
+var definers = []string{
+	"adopt_related", "adopt_row", "adopt_statement", "adopt_truncate", "check_calendars", "delete_schedule", "drop_detached", "drop_events", "drop_month", "make_month", "make_partition", "put_schedule",
+	"routes_are_bounded",
+}
 
 // composed are the functions that put text into SQL as it is (%s), with what that text is.
 var composed = map[string]string{

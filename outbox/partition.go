@@ -42,12 +42,12 @@ func Maintain(ctx context.Context, q Querier, now time.Time, keep Retention) (Up
 	}
 	var errs []error
 	for _, p := range s.missing(now) {
-		errs = append(errs, did.made(p.name, execute(ctx, q, p.create())))
+		errs = append(errs, did.made(p.name, s.make(ctx, q, p)))
 	}
 	for _, p := range s.expired(now.Add(-keep.Runs)) {
-		errs = append(errs, did.dropped(p, execute(ctx, q, drop("runs", p, ""))))
+		errs = append(errs, did.dropped(p, s.dropMonth(ctx, q, p)))
 	}
-	errs = append(errs, dropDetached(ctx, q), did.tellDetached(ctx, q))
+	errs = append(errs, s.dropDetached(ctx, q), did.tellDetached(ctx, q))
 	errs = append(errs, forget(ctx, q, now, keep), forgetEnded(ctx, q, now.Add(-keep.Runs)))
 	if len(did.Made) > 0 {
 		s, err = readPartitions(ctx, q)
@@ -93,9 +93,9 @@ func inUse(err error) bool {
 	return ok && slices.Contains([]string{lockNotAvailable, objectInUse, checkViolation}, pgErr.Code)
 }
 
-// alone begins every change of partitions. Only one process changes them at a time, and none ever queues for a lock on
-// a table, because everybody else would queue behind it. The change is a single statement, so that a process which is
-// stopped in the middle holds nothing.
+// alone begins every change of partitions by the owner of a schema that has no functions for it. Only one process
+// changes them at a time, and none ever queues for a lock on a table, because everybody else would queue behind it. The
+// change is a single statement, so that a process which is stopped in the middle holds nothing.
 //
 // Turns are taken by locking a row, which roles without rights on it cannot do. Processes of releases before schema 75
 // take an advisory lock instead. It is taken here, too, where it is free; where it is not, and two processes meet, one
@@ -114,8 +114,8 @@ const alone = `do $tactus$ begin
 const end = `
 end $tactus$`
 
-func execute(ctx context.Context, q Querier, sql string) error {
-	rows, err := q.Query(ctx, sql, pgx.QueryExecModeExec)
+func execute(ctx context.Context, q Querier, sql string, args ...any) error {
+	rows, err := q.Query(ctx, sql, append([]any{pgx.QueryExecModeExec}, args...)...)
 	if err != nil {
 		return err
 	}
@@ -125,9 +125,10 @@ func execute(ctx context.Context, q Querier, sql string) error {
 
 // partitions are the partitions that exist.
 type partitions struct {
-	position int64                      // the newest that has been drawn
-	ranges   map[string][]positionRange // by topic
-	months   map[string]bool            // the names of runs' partitions
+	functions bool                       // the schema changes them by functions of the owner's, whoever calls
+	position  int64                      // the newest that has been drawn
+	ranges    map[string][]positionRange // by topic
+	months    map[string]bool            // the names of runs' partitions
 }
 
 // positionRange is a partition of a topic. It holds the positions from lower up to, but not including, upper.
@@ -137,7 +138,8 @@ type positionRange struct {
 }
 
 const listPartitions = `
-select child.relname, parent.relname, pg_get_expr(child.relpartbound, child.oid), (select last_value from tactus.outbox_position)
+select child.relname, parent.relname, pg_get_expr(child.relpartbound, child.oid),
+    (select last_value from tactus.outbox_position), to_regprocedure('tactus.make_partition(text, bigint, bigint)') is not null
 from pg_inherits i join pg_class child on child.oid = i.inhrelid join pg_class parent on parent.oid = i.inhparent
 where i.inhparent in ('tactus.outbox_schedule'::regclass, 'tactus.outbox_run'::regclass, to_regclass('tactus.outbox_happening'), 'tactus.runs'::regclass)`
 
@@ -148,7 +150,7 @@ func readPartitions(ctx context.Context, q Querier) (partitions, error) {
 		return s, fmt.Errorf("list partitions: %w", err)
 	}
 	var name, parent, bounds string
-	if _, err := pgx.ForEachRow(rows, []any{&name, &parent, &bounds, &s.position}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&name, &parent, &bounds, &s.position, &s.functions}, func() error {
 		return s.add(name, parent, bounds)
 	}); err != nil {
 		return s, fmt.Errorf("list partitions: %w", err)

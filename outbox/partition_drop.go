@@ -21,13 +21,13 @@ func DropRunEvents(ctx context.Context, q Querier, seen ...Snapshot) (Upkeep, er
 	if len(seen) == 0 {
 		return Upkeep{}, nil
 	}
-	return dropUnless(ctx, q, Runs, func(partition string) string { return unseen(partition, seen) })
+	return dropUnless(ctx, q, Runs, nil, seen, func(partition string) string { return unseen(partition, seen) })
 }
 
 // DropHappenings drops the partitions of happenings of which every row occurred before a time and, where there are
 // snapshots, is visible in every one of them. Nobody reads happenings while there is no rule.
 func DropHappenings(ctx context.Context, q Querier, before time.Time, seen ...Snapshot) (Upkeep, error) {
-	return dropUnless(ctx, q, sqlexpr.Happenings, func(partition string) string {
+	return dropUnless(ctx, q, sqlexpr.Happenings, &before, seen, func(partition string) string {
 		rest := fmt.Sprintf("select from tactus.%s where occurred_at >= %s::timestamptz", partition,
 			quote(before.UTC().Format(time.RFC3339Nano)))
 		if len(seen) == 0 {
@@ -37,10 +37,10 @@ func DropHappenings(ctx context.Context, q Querier, before time.Time, seen ...Sn
 	})
 }
 
-// dropUnless drops those partitions of a topic that nothing will be written to any more, and in which a query finds no
-// row.
+// dropUnless drops those partitions of a topic that nothing will be written to any more, and of which every row
+// occurred before a time, if there is one, and is visible in every snapshot; rest is a query for the others.
 func dropUnless(
-	ctx context.Context, q Querier, topic string, rest func(partition string) string,
+	ctx context.Context, q Querier, topic string, before *time.Time, seen []Snapshot, rest func(partition string) string,
 ) (did Upkeep, err error) {
 	s, err := readPartitions(ctx, q)
 	if err != nil {
@@ -51,7 +51,15 @@ func dropUnless(
 		if r.upper > s.position { // more will be written to it
 			continue
 		}
-		some, err := exists(ctx, q, rest(r.name))
+		if s.functions {
+			gone, err := askWhether(ctx, q, dropEvents, topic, r.lower, before, texts(seen))
+			if err != nil || gone {
+				err = did.dropped(r.name, err)
+			}
+			errs = append(errs, err)
+			continue
+		}
+		some, err := askWhether(ctx, q, "select exists ("+rest(r.name)+")")
 		if err == nil && !some {
 			err = did.dropped(r.name, execute(ctx, q, drop("outbox_"+topic, r.name, rest(r.name))))
 		}
@@ -76,16 +84,42 @@ func unseen(partition string, seen []Snapshot) string {
 
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
-func exists(ctx context.Context, q Querier, query string) (bool, error) {
-	rows, err := q.Query(ctx, "select exists ("+query+")", pgx.QueryExecModeExec)
+const (
+	dropEvents = `select tactus.drop_events($1, $2, $3::timestamptz, $4::text[])`
+	dropMonth  = `select tactus.drop_month($1::timestamptz)`
+)
+
+// dropMonth drops a partition of runs.
+func (s partitions) dropMonth(ctx context.Context, q Querier, partition string) error {
+	if !s.functions {
+		return execute(ctx, q, drop("runs", partition, ""))
+	}
+	month, err := time.Parse(monthLayout, partition)
+	if err != nil {
+		return err
+	}
+	return execute(ctx, q, dropMonth, month)
+}
+
+func texts(seen []Snapshot) []string {
+	all := make([]string, len(seen))
+	for i, s := range seen {
+		all[i] = string(s)
+	}
+	return all
+}
+
+// askWhether runs a query for one truth value.
+func askWhether(ctx context.Context, q Querier, sql string, args ...any) (bool, error) {
+	rows, err := q.Query(ctx, sql, append([]any{pgx.QueryExecModeExec}, args...)...)
 	if err != nil {
 		return false, fmt.Errorf("look for rows: %w", err)
 	}
-	some, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[bool])
+	so, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[bool])
 	if err != nil {
 		return false, fmt.Errorf("look for rows: %w", err)
 	}
-	return some, nil
+	return so, nil
 }
 
 // drop returns a statement that drops a partition, unless a query finds rows in it, or somebody uses its parent and

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -26,6 +27,26 @@ const ahead = 2
 type newPartition struct {
 	parent, name string
 	bounds       string // a query for the text of the bounds; no row when there is no room for it
+
+	topic        string // of events between two positions, or none of runs of a month
+	lower, upper int64
+	month, first time.Time
+}
+
+const (
+	makePartition = `select tactus.make_partition($1, $2, $3)`
+	makeMonth     = `select tactus.make_month($1, $2)`
+)
+
+// make makes a partition.
+func (s partitions) make(ctx context.Context, q Querier, p newPartition) error {
+	switch {
+	case !s.functions:
+		return execute(ctx, q, p.create())
+	case p.topic != "":
+		return execute(ctx, q, makePartition, p.topic, p.lower, p.upper)
+	}
+	return execute(ctx, q, makeMonth, p.month, p.first)
 }
 
 // missing returns the partitions that should stand ready, and do not exist yet.
@@ -36,8 +57,9 @@ func (s partitions) missing(now time.Time) (all []newPartition) {
 			upper, there := s.next(topic, end)
 			if !there {
 				all = append(all, newPartition{
-					"outbox_" + topic, fmt.Sprintf("outbox_%s_%d", topic, end),
-					fmt.Sprintf("select 'from (%d) to (%d)'", end, upper),
+					parent: "outbox_" + topic, name: fmt.Sprintf("outbox_%s_%d", topic, end),
+					bounds: fmt.Sprintf("select 'from (%d) to (%d)'", end, upper),
+					topic:  topic, lower: end, upper: upper,
 				})
 			}
 			end = upper
@@ -46,7 +68,10 @@ func (s partitions) missing(now time.Time) (all []newPartition) {
 	for m := range ahead + 1 {
 		month := monthOf(now).AddDate(0, m, 0)
 		if name := monthName(month); !s.months[name] {
-			all = append(all, newPartition{"runs", name, runBounds(month, now)})
+			first := firstOf(month, now)
+			all = append(all, newPartition{
+				parent: "runs", name: name, bounds: runBounds(month, first), month: month, first: first,
+			})
 		}
 	}
 	return all
@@ -106,16 +131,20 @@ const monthLayout = "runs_2006_01"
 
 func monthName(month time.Time) string { return month.Format(monthLayout) }
 
+// firstOf returns where the partition for a month begins: when the month has begun already, behind the rows that are
+// being written now.
+func firstOf(month, now time.Time) time.Time {
+	if now.Before(month) {
+		return month
+	}
+	return now.UTC().Truncate(time.Hour).Add(2 * time.Hour)
+}
+
 // runBounds returns the bounds of the partition for a month, or an empty text when nothing of the month is left for it.
 // Rows stay in the default partition once they are there, because moving them would lose what is written to them
 // meanwhile. So when the default partition has rows of the month, which happens when nobody called Maintain in time,
-// the new partition begins behind them; and when the month has begun already, behind the rows that are being written
-// now.
-func runBounds(month, now time.Time) string {
-	begin := month
-	if !now.Before(month) {
-		begin = now.UTC().Truncate(time.Hour).Add(2 * time.Hour)
-	}
+// the new partition begins behind them.
+func runBounds(month, begin time.Time) string {
 	return fmt.Sprintf(`select format('from (%%L) to (%%L)', begin, '%[2]s') from (
             select greatest('%[1]s', max(due_at) + interval '1 microsecond') as begin
             from tactus.runs_default where due_at >= '%[1]s' and due_at < '%[2]s'

@@ -166,12 +166,15 @@ func TestMigrate(t *testing.T) {
 	url := "--database-url=" + testenv.EmptyURL(t)
 	status, planned := tactus(t, "migrate", url, "--status"), tactus(t, "migrate", url, "--plan")
 	migrated, again := tactus(t, "migrate", url), tactus(t, "migrate", url)
-	if !strings.HasPrefix(status.out, "schema version 0 of ") || status.code != exitOK ||
+	if !strings.HasPrefix(status.out, "schema version 0 of ") || status.code != exitFailure ||
 		!strings.Contains(status.out, "\nmissing: migration 0001_schema\n") {
 		t.Errorf("before: %+v", status)
 	}
 	if planned.code != exitOK || !strings.Contains(planned.out, "0001_schema\n  stops nobody\n") {
 		t.Errorf("the plan: %+v", planned)
+	}
+	if after := tactus(t, "migrate", url, "--status"); after.code != exitOK || strings.Contains(after.out, "missing") {
+		t.Errorf("after: %+v", after)
 	}
 	if strings.Contains(migrated.out, "version 0") || migrated != again || migrated.code != exitOK {
 		t.Errorf("%+v, again %+v", migrated, again)

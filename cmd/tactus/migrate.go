@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -15,30 +16,49 @@ import (
 
 type migrateCmd struct {
 	databaseFlags
-	Status bool `xor:"look" help:"Only print the version of the schema, and what it lacks."`
+	Status bool `xor:"look" help:"Only print the version of the schema, and what it lacks; the exit code is 1 if that is something."`
 	Plan   bool `xor:"look" help:"Only print what would be applied, what that locks, and about how long."`
+	roleFlags
 }
 
 // Run migrates, and prints the version of the schema.
 func (c migrateCmd) Run(ctx context.Context, to console) error {
-	if err := c.validate(); err != nil {
+	if err := c.validateRoles(); err != nil {
 		return err
 	}
-	if !c.Status && !c.Plan {
-		if err := migrate(ctx, c.DatabaseURL.reveal(), to); err != nil {
-			return err
-		}
+	if c.Print {
+		return c.print(to.out)
+	}
+	if err := c.validate(); err != nil {
+		return err
 	}
 	conn, err := postgres.Connect(ctx, c.DatabaseURL.reveal())
 	if err != nil {
 		return fmt.Errorf("migrate: look at the database: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if c.Plan {
+	switch {
+	case c.Status:
+		return printState(ctx, conn, to.out)
+	case c.Plan:
 		return printPlan(ctx, conn, to.out)
+	case c.Roles:
+		owns, err := c.make(ctx, conn, to)
+		if err != nil || !owns {
+			return err
+		}
+	}
+	if err := migrate(ctx, c.DatabaseURL.reveal(), to); err != nil {
+		return err
+	}
+	if err := c.grant(ctx, conn, to); err != nil {
+		return err
 	}
 	return printState(ctx, conn, to.out)
 }
+
+// errIncomplete is what --status ends with when the schema lacks something.
+var errIncomplete = errors.New(`the schema lacks what this program needs: run "tactus migrate"`)
 
 // printState prints what the schema has, and a line for each thing that it lacks.
 func printState(ctx context.Context, conn *pgx.Conn, out io.Writer) error {
@@ -55,6 +75,9 @@ func printState(ctx context.Context, conn *pgx.Conn, out io.Writer) error {
 	}
 	if later := s.Later(); len(later) > 0 {
 		say(out, "of a later program: %s\n", strings.Trim(fmt.Sprint(later), "[]"))
+	}
+	if len(s.Missing)+len(s.Lacking) > 0 {
+		return errIncomplete
 	}
 	return nil
 }

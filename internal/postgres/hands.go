@@ -14,6 +14,12 @@ var ErrNoSchema = errors.New(`the schema tactus is not there: run "tactus migrat
 // ErrForeign is wrapped by what says whose hand is in the schema.
 var ErrForeign = errors.New("the schema is not in the hands of this role alone")
 
+// owner is the role that is to own the schema: that of this session, or the one that the setting tactus.owner names.
+// Only a superuser gives roles and databases a setting of a name that PostgreSQL does not know, so that nobody else can
+// have a session trust them (docs/roles.md).
+const owner = `coalesce((select o.rolname from pg_catalog.pg_roles o
+            where o.rolname operator(pg_catalog.=) pg_catalog.current_setting('tactus.owner', true)), current_user)`
+
 // Whoever owns the schema, or something in it, or may create in it, decides what code of it runs with the rights of who
 // uses it: functions, and also what stands behind a view or a trigger. strangerSQL finds a role with a hand in it as
 // which somebody else may act than superusers and those who may act as the role of this session. It reads nothing but
@@ -64,7 +70,7 @@ from (select) one left join (
         from pg_catalog.pg_type where typnamespace operator(pg_catalog.=) pg_catalog.to_regnamespace('tactus')
             and typrelid operator(pg_catalog.=) 0::pg_catalog.oid and typelem operator(pg_catalog.=) 0::pg_catalog.oid
     ) hand
-    where ` + Stranger("holder", "current_user") + `
+    where ` + Stranger("holder", owner) + `
     order by what operator(pg_catalog.<>) 'owns the schema tactus', mend limit 1
 ) found (who, what, mend, own) on true`
 
