@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestReadsAgreeOnWhatIsDue asks the list, the agenda and what is upcoming for the next due time of a schedule, and
-// compares them with what is said of the schedule alone.
+// TestReadsAgreeOnWhatIsDue asks the list, the agenda and Upcoming for the next due time of a schedule, and compares
+// them with the answer about this schedule alone.
 func TestReadsAgreeOnWhatIsDue(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

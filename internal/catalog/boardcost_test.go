@@ -9,7 +9,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// fillBoard makes schedules with a run each: one of a thousand has many.
+// fillBoard makes schedules with a run each; one schedule in a thousand has many runs.
 const fillBoard = `
 with made as (
     insert into tactus.schedules (id, name, version, enabled, trigger, policy, effective_from, trigger_set_at, created_at, updated_at, category, tags, definition, task)
@@ -22,7 +22,7 @@ select gen_random_uuid(), m.id, now() - n * interval '1 minute', 'scheduled', 's
 from (select id, row_number() over (order by name) as k from made) m,
     generate_series(1, case when k % 1000 = 0 then 500 else 1 end) n`
 
-// TestBoardOfManySchedules counts what the pages read among a hundred thousand schedules.
+// TestBoardOfManySchedules counts the blocks that the pages' queries read among a hundred thousand schedules.
 func TestBoardOfManySchedules(t *testing.T) {
 	t.Parallel()
 	pool, effort := testenv.CountEffort(t, testenv.Connect(t, testenv.DirectURL(t)))

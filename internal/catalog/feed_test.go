@@ -21,14 +21,14 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// restored makes the log that of another server, whose transactions had higher numbers, in which an epoch has begun
-// since.
+// restored makes the log look as if it came from another server, on which transactions had higher numbers, and as if an
+// epoch had begun since.
 const restored = `
 with old as (update tactus.outbox set xid = '9000000000' returning position)
 insert into tactus.relay_sinks (sink, topic, epoch, timeline, system_identifier, floor)
 select 'events', 'schedule', 'e', 't', 's', max(position) from old`
 
-// TestEventsOfARestoredLog reads from the beginning, and on.
+// TestEventsOfARestoredLog reads a restored log from the beginning, in pages.
 func TestEventsOfARestoredLog(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -72,7 +72,8 @@ insert into tactus.outbox (topic, aggregate_id, version, type, data)
 select 'schedule', @schedule, n, case when n = @rare::int then 'schedule.deleted' else 'schedule.updated' end, json_build_object('text', @text::text)
 from generate_series(1, @n::int) n`
 
-// TestEventsOfARareType asks for one event among many: no page looks at all of them, and the last one has it.
+// TestEventsOfARareType asks for the only event of its type among many. No page looks at all events, and the last page
+// has the one.
 func TestEventsOfARareType(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -107,7 +108,8 @@ func TestEventsOfARareType(t *testing.T) {
 	}
 }
 
-// TestEventsAreBoundedInBytes asks for more than a page may hold: each has a part, and together they have all.
+// TestEventsAreBoundedInBytes asks for more than a page may hold: each page has a part of the events, and together they
+// have all.
 func TestEventsAreBoundedInBytes(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -134,8 +136,8 @@ func TestEventsAreBoundedInBytes(t *testing.T) {
 	}
 }
 
-// TestEventsAfterOldCursors has several writers at once, whose transactions overlap, and takes cursors meanwhile.
-// Behind each of them are the events that its snapshot does not show, in order, and no others, however many these are.
+// TestEventsAfterOldCursors takes cursors while several writers have overlapping transactions. Behind each cursor are
+// exactly the events that its snapshot does not see, in order, however many there are.
 func TestEventsAfterOldCursors(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -203,7 +205,7 @@ var errGivenUp = errors.New("given up")
 
 // writeEvents writes some events and rolls one transaction in ten back.
 func writeEvents(ctx context.Context, tx pgx.Tx) error {
-	if _, err := tx.Exec(ctx, "select pg_current_xact_id()"); err != nil { // as whoever locks a schedule's row
+	if _, err := tx.Exec(ctx, "select pg_current_xact_id()"); err != nil { // as a writer that locks a schedule's row
 		return err
 	}
 	for range 3 {

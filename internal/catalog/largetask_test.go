@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestTasksAreFoundWithoutTheirDocuments filters by task among schedules with documents of 250 KB, none of which is
-// read.
+// TestTasksAreFoundWithoutTheirDocuments filters schedules with documents of 250 KB by task, without reading a
+// document.
 func TestTasksAreFoundWithoutTheirDocuments(t *testing.T) {
 	t.Parallel()
 	pool, effort := testenv.CountEffort(t, testenv.Connect(t, testenv.DirectURL(t)))

@@ -37,7 +37,7 @@ func (c *crowd) day(most int) string {
 	return time.Now().UTC().AddDate(0, 0, c.random.IntN(most)).Format(time.DateOnly)
 }
 
-// members are some of a schedule, as JSON.
+// members returns some members of a schedule, as JSON.
 func (c *crowd) members() string {
 	members := c.of(
 		fmt.Sprintf(`"cron_expression":"%d %d * * *"`, c.random.IntN(60), c.random.IntN(24)),
@@ -56,7 +56,7 @@ func (c *crowd) members() string {
 	return members + c.of("", `,"tags":["a"]`, `,"tags":["b"]`, `,"tags":["a","b"]`)
 }
 
-// put creates a schedule in a transaction, unless it is refused, as what could never be due is.
+// put creates a schedule in a transaction. It may be refused, for example because it would never be due.
 func (c *crowd) put(ctx context.Context, tx pgx.Tx) error {
 	c.made++
 	var id domain.ID
@@ -71,10 +71,10 @@ func (c *crowd) put(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// refused is the code of what put_schedule refuses.
+// refused is the error code with which put_schedule refuses a definition.
 const refused = "22023"
 
-// step changes something, unless that is refused.
+// step makes a change, which may be refused.
 func (c *crowd) step(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
@@ -112,8 +112,8 @@ func (c *crowd) closeDays(ctx context.Context, name string) error {
 	return err
 }
 
-// TestOutlookIsWhatAWalkFinds changes schedules at random, and compares what the outlook of one catalog tells after
-// each few changes with what one finds that looks at every schedule.
+// TestOutlookIsWhatAWalkFinds changes schedules at random. After each few changes, it compares the outlook of one
+// catalog with a catalog that looks at every schedule.
 func TestOutlookIsWhatAWalkFinds(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -134,7 +134,7 @@ func TestOutlookIsWhatAWalkFinds(t *testing.T) {
 	follows := catalog.New(pool)
 	told := 0
 	for range 120 {
-		if err := pgx.BeginFunc(t.Context(), pool, func(late pgx.Tx) error { // commits behind what comes after it
+		if err := pgx.BeginFunc(t.Context(), pool, func(late pgx.Tx) error { // commits after later changes have
 			err := c.put(t.Context(), late)
 			for range c.random.IntN(4) {
 				c.step(t)
@@ -190,8 +190,8 @@ select gen_random_uuid(), 'schedule ' || k, 1, k % 10 > 0,
     now(), now(), now() - k * interval '1 second', now(), '', array['tag' || k % 1000], '{"name":"x","task_name":"t"}', '{"task_name":"t","args":[],"kwargs":{}}'
 from generate_series(1, $1::integer) k`
 
-// TestUpcomingReadsWhatChanged asks what is upcoming of a hundred thousand schedules: the first who asks has all of
-// them read, the next only what has changed meanwhile. What is kept takes no more memory than is counted.
+// TestUpcomingReadsWhatChanged asks for the upcoming due times of a hundred thousand schedules. The first request reads
+// all schedules, the next only those that have changed meanwhile. The outlook takes no more memory than it counts.
 func TestUpcomingReadsWhatChanged(t *testing.T) {
 	pool, effort := testenv.CountEffort(t, testenv.Connect(t, testenv.DirectURL(t)))
 	if _, err := pool.Exec(t.Context(), fillDiverse, 100_000); err != nil {
@@ -250,7 +250,7 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
-// TestUpcomingPassesALockedLog asks while somebody has locked the log.
+// TestUpcomingPassesALockedLog asks for upcoming due times while another connection has locked the log.
 func TestUpcomingPassesALockedLog(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

@@ -11,7 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestRecord tells how the newest runs went: of 150, only the last hundred count for the rate.
+// TestRecord asks how the newest runs of a schedule went: of 150, only the last hundred count for the rate.
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// madeRun is a run as a test has made it.
+// madeRun is a run that a test has made.
 type madeRun struct {
 	id       domain.ID
 	schedule int

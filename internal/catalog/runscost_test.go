@@ -17,8 +17,8 @@ select gen_random_uuid(), (array[%s]::uuid[])[1 + k %% 20], due, 'scheduled', ca
     case when k %% 4 = 0 then 'ValueError()' end
 from generate_series(%d, %d) k, lateral (select now() - k * interval '20 seconds') at (due) order by due`
 
-// TestPagesOfRunsCostTheSame reads pages, dense ones and such that choose nothing, among thirty thousand runs of a week
-// and among ten times as many.
+// TestPagesOfRunsCostTheSame reads full pages, and pages whose conditions no run meets, among thirty thousand runs of a
+// week and among ten times as many.
 func TestPagesOfRunsCostTheSame(t *testing.T) {
 	t.Parallel()
 	pool, effort := testenv.CountEffort(t, testenv.Connect(t, testenv.DirectURL(t)))

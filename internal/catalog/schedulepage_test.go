@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestSchedulesAreListedInOrders reads lists in each order, by pages of several sizes, and compares them with what was
-// made.
+// TestSchedulesAreListedInOrders reads lists in each order, in pages of several sizes, and compares them with the
+// schedules that the test has made.
 func TestSchedulesAreListedInOrders(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -45,7 +45,7 @@ func TestSchedulesAreListedInOrders(t *testing.T) {
 			select $1, $2, at, at, 'scheduled', $3, 1 from (select now() - $4 * interval '1 minute' as at) m`, outbox.NewID(), s.ID, status, m.last); err != nil {
 			t.Fatal(err)
 		}
-		if n == 4 { // what was missed since is no run
+		if n == 4 { // a missed due time is not a run
 			if _, err := pool.Exec(t.Context(), `insert into tactus.runs (id, schedule_id, due_at, fired_at, kind, status, schedule_version)
 				select gen_random_uuid(), $1, at, at, 'scheduled', 'missed', 1
 				from (select now() - k * interval '100 milliseconds' as at from generate_series(1, 150) k) m`, s.ID); err != nil {

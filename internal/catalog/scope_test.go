@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestRunsOfAScope lists runs for whoever is confined to one of two schedules.
+// TestRunsOfAScope lists runs for a caller whose scope has one of two schedules.
 func TestRunsOfAScope(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

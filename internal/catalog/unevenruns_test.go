@@ -11,8 +11,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestOneScheduleHasAllRuns reads the runs of seventy schedules of which few have any, and one has nearly all: what the
-// statistics say of the runs of a schedule holds of none. What is read are the runs of each, not all runs for each.
+// TestOneScheduleHasAllRuns reads the runs of seventy schedules, of which few have any and one has nearly all, so that
+// the planner's average of runs per schedule is right for none. The query reads the runs of each schedule, and not all
+// runs for each schedule.
 func TestOneScheduleHasAllRuns(t *testing.T) {
 	t.Parallel()
 	pool, effort := testenv.CountEffort(t, testenv.Connect(t, testenv.DirectURL(t)))
@@ -64,8 +65,8 @@ func TestOneScheduleHasAllRuns(t *testing.T) {
 	}
 }
 
-// TestHistoryOfOneThatStopped reads the newest runs of a schedule that had half of all runs, and none since others have
-// run: those of the others are not read.
+// TestHistoryOfOneThatStopped reads the newest runs of a schedule that had half of all runs, and has had none since
+// others began to run. The query does not read the runs of the others.
 func TestHistoryOfOneThatStopped(t *testing.T) {
 	t.Parallel()
 	pool, effort := testenv.CountEffort(t, testenv.Connect(t, testenv.DirectURL(t)))

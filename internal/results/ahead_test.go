@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestClockAheadEndsNoRun has PostgreSQL's clock ten days ahead, as it may be for a minute: no run becomes unknown, and
-// none is handed over beside an unfinished one.
+// TestClockAheadEndsNoRun sets PostgreSQL's clock ten days ahead, as a faulty clock may be for a minute. No run becomes
+// unknown because of it, and none is handed over beside an unfinished one.
 func TestClockAheadEndsNoRun(t *testing.T) {
 	t.Parallel()
 	direct := testenv.DirectURL(t)

@@ -139,7 +139,8 @@ func TestFromEvent(t *testing.T) {
 	}
 }
 
-// TestTimesThatCannotBe are not told; all else that came with them is.
+// TestTimesThatCannotBe has events with impossible times. The times are left out; everything else of the events is
+// kept.
 func TestTimesThatCannotBe(t *testing.T) {
 	t.Parallel()
 	id := outbox.NewID()
@@ -175,7 +176,7 @@ func TestTimesThatCannotBe(t *testing.T) {
 	}
 }
 
-// eventAt is what a worker's event tells that is heard at noon.
+// eventAt returns the answer that a worker's event gives when it is heard at noon.
 func eventAt(t *testing.T, id domain.ID, event string) answer {
 	t.Helper()
 	body := strings.Replace(event, "{", `{"uuid":"`+id.String()+`","hostname":"w",`, 1)
@@ -208,7 +209,7 @@ func TestOursAreTheRunsOfTactus(t *testing.T) {
 	}
 }
 
-// TestTogether merges what two sources say of one run, in both orders.
+// TestTogether merges the answers of two sources about one run, in both orders.
 func TestTogether(t *testing.T) {
 	t.Parallel()
 	started := answer{status: domain.Started, shown: true, worker: "w", started: noon}

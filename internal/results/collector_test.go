@@ -29,7 +29,7 @@ func start(t *testing.T, c *Collector) (stop func()) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		done <- nil // whoever stops it again
+		done <- nil // for a second call of stop
 	}
 	t.Cleanup(stop)
 	return stop
@@ -47,8 +47,8 @@ func (s site) await(t *testing.T, id domain.ID, status domain.RunStatus) row {
 	return s.row(t, id)
 }
 
-// awaitListener waits until somebody has subscribed to a pattern. A server counts the subscriptions of all its
-// databases, so that the server has to be one that no other test uses.
+// awaitListener waits until a client has subscribed to a pattern. A server counts the subscriptions of all its
+// databases together, so no other test may use the same server.
 func awaitListener(t *testing.T, client *redis.Client) {
 	t.Helper()
 	testenv.Eventually(t, "somebody listens", func() error {
@@ -59,7 +59,7 @@ func awaitListener(t *testing.T, client *redis.Client) {
 	})
 }
 
-// answerAs leaves a result as a worker does, and publishes it, as a worker does, when told to.
+// answerAs stores a result as a worker does and, if publish is set, publishes it as well, as a worker does.
 func answerAs(t *testing.T, client *redis.Client, id domain.ID, text string, publish bool) {
 	t.Helper()
 	key := celery.ResultPrefix + id.String()
@@ -77,7 +77,7 @@ func succeeded(id domain.ID, result string) string {
 	return fmt.Sprintf(`{"status":"SUCCESS","result":%s,"traceback":null,"children":[],"date_done":"2026-11-24T12:00:00","task_id":"%s"}`, result, id)
 }
 
-// TestFindsWhatWasAnsweredMeanwhile: nobody listened when the results came.
+// TestFindsWhatWasAnsweredMeanwhile has results that came while no collector was listening.
 func TestFindsWhatWasAnsweredMeanwhile(t *testing.T) {
 	t.Parallel()
 	s, backend := newSite(t), testenv.Redis(t)
@@ -102,7 +102,8 @@ func TestFindsWhatWasAnsweredMeanwhile(t *testing.T) {
 	}
 }
 
-// TestHearsWhatIsPublished although no sweep is due; with its key gone, only what was published tells.
+// TestHearsWhatIsPublished has a result that no sweep can find: none is due, and its key is gone. The published message
+// is enough.
 func TestHearsWhatIsPublished(t *testing.T) {
 	t.Parallel()
 	s, backend := newSite(t), testenv.Client(t, testenv.RedisServer(t, nil).URL(0))
@@ -117,8 +118,8 @@ func TestHearsWhatIsPublished(t *testing.T) {
 	}
 }
 
-// TestRecordsWhatCanBeRead has results of which something cannot be read: the rest is recorded, and the log says so
-// once.
+// TestRecordsWhatCanBeRead has results that can only be read in part. The readable part is recorded, and the problem is
+// logged once.
 func TestRecordsWhatCanBeRead(t *testing.T) {
 	t.Parallel()
 	s, backend := newSite(t), testenv.Redis(t)
@@ -180,7 +181,8 @@ func TestReadsCompressedAndOversized(t *testing.T) {
 	}
 }
 
-// TestWaitsForABackendThatIsDown: meanwhile nothing is concluded; what is there afterwards is found.
+// TestWaitsForABackendThatIsDown checks that no run is concluded while the backend is down, and that results which are
+// there afterwards are found.
 func TestWaitsForABackendThatIsDown(t *testing.T) {
 	t.Parallel()
 	s, server := newSite(t), testenv.RedisServer(t, map[string]string{"appendonly": "yes", "appendfsync": "always"})
@@ -228,7 +230,7 @@ func TestOutlivesBrokenSubscriptions(t *testing.T) {
 	}
 }
 
-// TestTimeLimitsOfSilence: what will never answer is concluded, each kind with its reason.
+// TestTimeLimitsOfSilence checks that runs that will never answer are concluded, each kind with its reason.
 func TestTimeLimitsOfSilence(t *testing.T) {
 	t.Parallel()
 	s, backend := newSite(t), testenv.Redis(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// lock holds rows, as somebody does who is about to write to them, until the function that it returns is called.
+// lock locks rows for an update until the function that it returns is called.
 func (s site) lock(t *testing.T, sql string, args ...any) (unlock func()) {
 	t.Helper()
 	tx, err := s.pool.Begin(t.Context())
@@ -35,8 +35,8 @@ func (s site) lock(t *testing.T, sql string, args ...any) (unlock func()) {
 	}
 }
 
-// TestLockedRunHoldsUpNoAnswer has somebody lock the row of a run whose events come among those of others, and are told
-// by events alone: the others are recorded, and that one when it is free.
+// TestLockedRunHoldsUpNoAnswer locks the row of a run whose events come among those of other runs, without any other
+// source of their results. The others are recorded at once, and this run when its row is free.
 func TestLockedRunHoldsUpNoAnswer(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -68,7 +68,7 @@ func TestLockedRunHoldsUpNoAnswer(t *testing.T) {
 	}
 }
 
-// eventOf is what a worker publishes.
+// eventOf returns an event of a run as a worker publishes it.
 func eventOf(t *testing.T, id domain.ID, kind string) string {
 	t.Helper()
 	body := fmt.Sprintf(`{"type":%q,"uuid":%q,"hostname":"w@host","timestamp":%d,"runtime":0.5,"result":"1"}`, kind, id,
@@ -113,7 +113,8 @@ func TestLockedRunHoldsUpNoSweep(t *testing.T) {
 	}
 }
 
-// TestLockedCountHoldsUpNoRelease has somebody lock the count of a schedule one of whose runs waits.
+// TestLockedCountHoldsUpNoRelease locks the count of one of several schedules with waiting runs. The runs of the others
+// are released.
 func TestLockedCountHoldsUpNoRelease(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -139,7 +140,7 @@ func TestLockedCountHoldsUpNoRelease(t *testing.T) {
 	release(t, c, 2)
 }
 
-// TestManyLockedCountsHoldUpNoRelease has somebody lock more counts than one statement releases runs.
+// TestManyLockedCountsHoldUpNoRelease locks more counts than the number of runs that one statement releases.
 func TestManyLockedCountsHoldUpNoRelease(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -166,8 +167,8 @@ func TestManyLockedCountsHoldUpNoRelease(t *testing.T) {
 	}
 }
 
-// TestLockedTableOfCountsHoldsUpNoRelease has somebody lock the whole table of the counts, as an index that is rebuilt
-// does or VACUUM FULL. What counts nothing is released soon, what counts when the table is free.
+// TestLockedTableOfCountsHoldsUpNoRelease locks the whole table of the counts, as REINDEX or VACUUM FULL does. Runs of
+// schedules that count no runs are released soon, those of the others when the table is free.
 func TestLockedTableOfCountsHoldsUpNoRelease(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"share", "access exclusive"} {
@@ -212,8 +213,8 @@ func TestLockedTableOfCountsHoldsUpNoRelease(t *testing.T) {
 	}
 }
 
-// TestBadRunHoldsUpNoRelease has schedules whose rows somebody has spoiled, so that no event of their runs can be made,
-// among others whose runs wait.
+// TestBadRunHoldsUpNoRelease has waiting runs of schedules whose rows were spoiled by hand, so that no event of their
+// runs can be made, among waiting runs of other schedules. The others are released.
 func TestBadRunHoldsUpNoRelease(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -240,8 +241,8 @@ func TestBadRunHoldsUpNoRelease(t *testing.T) {
 	release(t, c, int64(len(bad)))
 }
 
-// TestDeniedKeyHoldsUpNoResult has a server that denies some of the keys, as its rules for our user may, and one with a
-// large result.
+// TestDeniedKeyHoldsUpNoResult has a server whose access rules deny some of the keys to the collector's user, and a key
+// with a large result.
 func TestDeniedKeyHoldsUpNoResult(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

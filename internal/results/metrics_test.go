@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestMeasuresRuns records answers of workers: how long a run took, and how late its end was heard, counts once where
-// it is known. A worker whose clock is off makes neither negative.
+// TestMeasuresRuns records answers of workers. If it is known how long a run took and how late its end was heard, each
+// is counted once. A worker whose clock is off makes neither of them negative.
 func TestMeasuresRuns(t *testing.T) {
 	t.Parallel()
 	s, now := newSite(t), time.Now()

@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// queue makes a schedule whose runs queue, with an unfinished run and one that waits for it.
+// queue makes a schedule whose runs wait for one another, with an unfinished run and one that waits for it.
 func (s site) queue(t *testing.T) (schedule, running, waiting domain.ID) {
 	t.Helper()
 	schedule = s.schedule(t, domain.Definition{ExecutionPolicy: domain.OverlapQueue})
@@ -105,7 +105,7 @@ func TestDropsWhatWaitedWhileTheScheduleChanged(t *testing.T) {
 	}
 }
 
-// TestReleaseCounts what fires against max_runs.
+// TestReleaseCounts checks that released runs count against max_runs.
 func TestReleaseCounts(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -125,7 +125,8 @@ func TestReleaseCounts(t *testing.T) {
 	}
 }
 
-// TestAnAnswerReleasesAtOnce, although several collectors heard it.
+// TestAnAnswerReleasesAtOnce has several collectors that hear a run's answer. The waiting run is released at once, and
+// only once.
 func TestAnAnswerReleasesAtOnce(t *testing.T) {
 	t.Parallel()
 	s, backend := newSite(t), testenv.Redis(t)
@@ -147,8 +148,8 @@ func TestAnAnswerReleasesAtOnce(t *testing.T) {
 	}
 }
 
-// A look for waiting runs reads a few pages of an index, however many runs there are that do not wait and however
-// little the planner knows of them.
+// TestNothingThatWaitsCostsNothing checks that a look for waiting runs reads a few pages of an index, however many runs
+// there are that do not wait, and whatever statistics the planner has of them.
 func TestNothingThatWaitsCostsNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// mate is a worker of a test, one of several that may call themselves the same.
+// mate is a worker of a test. Several workers may have the same name.
 type mate struct {
 	r         *running
 	by        process
@@ -30,7 +30,7 @@ func newMate(r *running, by process) *mate { return &mate{r: r, by: by, runs: ma
 
 func after(seconds float64) time.Time { return noon.Add(time.Duration(seconds * float64(time.Second))) }
 
-// begin has a run begin, and returns how its start is heard of.
+// begin makes a run begin, and returns a function that lets the collector hear of the start.
 func (m *mate) begin(run domain.ID, seconds float64) (hear func()) {
 	m.clock++
 	m.processed++
@@ -39,7 +39,7 @@ func (m *mate) begin(run domain.ID, seconds float64) (hear func()) {
 	return func() { m.r.note(m.by, e, answer{run: run, status: domain.Started, started: at}) }
 }
 
-// ends has a run end with an event.
+// ends makes a run end with an event.
 func (m *mate) ends(run domain.ID) {
 	m.clock++
 	delete(m.runs, run)
@@ -53,7 +53,7 @@ func (m *mate) beat(seconds float64) []answer {
 	}, after(seconds).Add(m.ahead))
 }
 
-// TestWhatIdleWorkersSay has one worker end tasks without a word, some of them beside others.
+// TestWhatIdleWorkersSay has a worker that ends tasks without an event, some of them while it runs others.
 func TestWhatIdleWorkersSay(t *testing.T) {
 	t.Parallel()
 	r := newRunning()
@@ -77,7 +77,7 @@ func TestWhatIdleWorkersSay(t *testing.T) {
 		case 24:
 			w.ends(done)
 			delete(w.runs, ignored)
-		case 40: // the start is heard of after two heartbeats that have counted it
+		case 40: // the start is heard after two heartbeats that count the task
 			hold = w.begin(held, s+0.5)
 			delete(w.runs, held)
 		case 44:
@@ -98,9 +98,9 @@ func TestWhatIdleWorkersSay(t *testing.T) {
 	}
 }
 
-// TestIdleNamesakesSayNothing has two workers that call themselves the same. What one of them runs is never taken to
-// have ended because the other one is idle, whenever which heartbeats come, whatever they have counted, and while one
-// of them sends none.
+// TestIdleNamesakesSayNothing has two workers of the same name. A run of one of them never counts as ended because the
+// other one is idle, in whatever order their heartbeats come, whatever they have counted, and even while one of them
+// sends none.
 func TestIdleNamesakesSayNothing(t *testing.T) {
 	t.Parallel()
 	for phase := 0.05; phase < 2; phase += 0.19 {
@@ -144,7 +144,8 @@ func TestIdleNamesakesSayNothing(t *testing.T) {
 	}
 }
 
-// TestWorkersAreBounded hears of ever new workers, as where one is restarted again and again in the middle of a task.
+// TestWorkersAreBounded hears of ever new workers, as when one is restarted again and again in the middle of a task.
+// The collector remembers a bounded number of them.
 func TestWorkersAreBounded(t *testing.T) {
 	t.Parallel()
 	r := newRunning()
@@ -170,7 +171,7 @@ func TestWorkersAreBounded(t *testing.T) {
 	}
 }
 
-// publish sends an event as a worker of a name and a process number does.
+// publish sends an event as a worker does, with its name and process number.
 func publish(t *testing.T, broker *redis.Client, channel string, event map[string]any) {
 	t.Helper()
 	event["hostname"], event["pid"] = "celery@app", 1
@@ -185,8 +186,8 @@ func publish(t *testing.T, broker *redis.Client, channel string, event map[strin
 	}
 }
 
-// TestAnIdleNamesakeReleasesNothing has a run start, while another worker of the same name and process number, in
-// another container, says that it is idle. The next run of the schedule goes on waiting.
+// TestAnIdleNamesakeReleasesNothing starts a run while another worker of the same name and process number, as in
+// another container, says that it is idle. The next run of the schedule continues to wait.
 func TestAnIdleNamesakeReleasesNothing(t *testing.T) {
 	t.Parallel()
 	s, broker := newSite(t), testenv.Client(t, testenv.RedisServer(t, nil).URL(0))

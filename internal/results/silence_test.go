@@ -86,7 +86,8 @@ func TestConclude(t *testing.T) {
 	}
 }
 
-// TestOldest counts the looks at one run while it grows old: often at first, then after a part of its age each time.
+// TestOldest counts the sweeps that look at a run while it grows old: they are frequent at first; later, the pauses
+// between them are in proportion to the run's age.
 func TestOldest(t *testing.T) {
 	t.Parallel()
 	const every, life = 10 * time.Second, 24 * time.Hour

@@ -41,7 +41,7 @@ func (s site) collector(t *testing.T, backend, broker redis.UniversalClient, cfg
 	return c
 }
 
-// schedule makes one of a task.
+// schedule makes a schedule with a task.
 func (s site) schedule(t *testing.T, d domain.Definition) domain.ID {
 	t.Helper()
 	d.TaskName, d.IntervalSeconds = "app.t", 3600
@@ -52,7 +52,7 @@ func (s site) schedule(t *testing.T, d domain.Definition) domain.ID {
 	return made.ID
 }
 
-// runsMade makes the due times of runs differ, of which a schedule has no two that are equal.
+// runsMade makes the due times of runs differ, since a schedule cannot have two runs of the same due time.
 var runsMade atomic.Int64
 
 // run makes a run that was handed over some time ago.
@@ -71,7 +71,7 @@ func (s site) exec(t *testing.T, sql string, args ...any) {
 	}
 }
 
-// row is what a run has become.
+// row is the state of a run in the database.
 type row struct {
 	Status            string
 	Result, Err       string
@@ -244,7 +244,7 @@ var deepJSON = func() string {
 	return string(b)
 }()
 
-// TestManyCollectorsAtOnce has them record the same answers, in different orders.
+// TestManyCollectorsAtOnce has many collectors record the same answers at once, in different orders.
 func TestManyCollectorsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

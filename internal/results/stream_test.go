@@ -8,8 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/revoke"
 )
 
-// TestAStreamHasItForGood cancels a run that was handed over to a stream a moment ago, and one that was not. A stream
-// never answers: the first one has ended, and nobody can be told to revoke it.
+// TestAStreamHasItForGood cancels a run that was just handed over to a stream, and one that was not. A stream never
+// answers, so the first run has already ended, and there is no worker that could revoke it.
 func TestAStreamHasItForGood(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -14,8 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestSweepReadsWhatSomethingCanBecomeOf has runs that cannot have left a result, and of which nothing can be concluded
-// yet: neither is read, and without a result backend only what can be concluded about.
+// TestSweepReadsWhatSomethingCanBecomeOf has a run that cannot have left a result and cannot be concluded yet. A sweep
+// does not read it; without a result backend, a sweep reads only runs that can be concluded.
 func TestSweepReadsWhatSomethingCanBecomeOf(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -48,7 +48,8 @@ func TestSweepReadsWhatSomethingCanBecomeOf(t *testing.T) {
 	}
 }
 
-// asked is a hook of a backend that notes of which runs it was asked, in order, and calls back before each time.
+// asked is a hook of a backend's client. It notes, in order, the runs whose results are read, and calls back before
+// each read.
 type asked struct {
 	runs   []string
 	before func(round int)
@@ -77,7 +78,7 @@ func (a *asked) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 // that is handed over meanwhile is read between their pages.
 func TestYoungRunsWaitForNoOldOnes(t *testing.T) {
 	t.Parallel()
-	for _, age := range []time.Duration{time.Hour, 5 * time.Minute} { // those of minutes are read by each sweep
+	for _, age := range []time.Duration{time.Hour, 5 * time.Minute} { // each sweep reads those that are minutes old
 		t.Run(age.String(), func(t *testing.T) {
 			t.Parallel()
 			youngWaitForNone(t, age)
@@ -119,7 +120,7 @@ func TestSweepsLookFurtherWhileNobodyListens(t *testing.T) {
 	answerAs(t, backend, run, succeeded(run, "1"), false)
 	c := s.collector(t, backend, nil, Config{})
 	for _, listening := range []bool{true, false} {
-		c.noteHearing(channels{events: true}, !listening) // to events is not to results
+		c.noteHearing(channels{events: true}, !listening) // listening to events is not listening to results
 		c.noteHearing(channels{}, listening)
 		if err := c.Sweep(t.Context(), oldest(1)); err != nil {
 			t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// weighed notes how many bytes the values of the largest answer to MGET had that held more than one.
+// weighed notes the bytes of the values in the largest answer to MGET, among the answers with more than one value.
 type weighed struct{ most atomic.Int64 }
 
 func (w *weighed) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -40,8 +40,8 @@ func (w *weighed) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// TestLargeResultsAreReadFewAtATime has many runs whose results are large, one whose result is larger than is read at
-// all, and one whose key is no text. All others are recorded, and never more is read at once than is said.
+// TestLargeResultsAreReadFewAtATime has many runs with large results, one whose result is too large to be read at all,
+// and one whose key is not a string. All others are recorded, and no read returns more bytes than its limit.
 func TestLargeResultsAreReadFewAtATime(t *testing.T) {
 	t.Parallel()
 	s, backend := newSite(t), testenv.Redis(t)
@@ -80,8 +80,8 @@ func TestLargeResultsAreReadFewAtATime(t *testing.T) {
 	}
 }
 
-// TestWhatWaitsIsWeighed has more heard than is kept: what has no room is found by a sweep, and room comes back as
-// messages are read.
+// TestWhatWaitsIsWeighed hears more messages than there is room for. The collector asks for a sweep, which finds the
+// others, and there is room again once the messages are read.
 func TestWhatWaitsIsWeighed(t *testing.T) {
 	t.Parallel()
 	c := newSite(t).collector(t, nil, nil, Config{})
@@ -107,7 +107,7 @@ func TestWhatWaitsIsWeighed(t *testing.T) {
 	}
 }
 
-// TestChannelsOfOthers tells the channels of our runs from those of other applications on the same backend.
+// TestChannelsOfOthers distinguishes the channels of tactus' runs from those of other applications on the same backend.
 func TestChannelsOfOthers(t *testing.T) {
 	t.Parallel()
 	c := newSite(t).collector(t, nil, nil, Config{KeyPrefix: "app:"})
@@ -123,9 +123,9 @@ func TestChannelsOfOthers(t *testing.T) {
 	}
 }
 
-// TestLargeWaitingRunsAreReleasedInParts has many runs of large tasks wait, before one of a small task, all of which
-// may go on. None of the statements copies more than a few of the large tasks, the small one waits for one such
-// statement at most, and while a sink takes nothing the large ones wait on and small ones do not.
+// TestLargeWaitingRunsAreReleasedInParts has many waiting runs of large tasks, and behind them one of a small task; all
+// of them may be released. Each statement copies only a few of the large tasks, so the small one waits for one such
+// statement at most. While a sink takes nothing, the large ones continue to wait and small ones do not.
 func TestLargeWaitingRunsAreReleasedInParts(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -20,7 +20,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// shop is a site with a broker and a worker, of which the results are collected.
+// shop is a site with a broker, a worker, and a collector of the worker's results.
 type shop struct {
 	site
 	client *redis.Client
@@ -60,7 +60,8 @@ func (s shop) send(t *testing.T, task domain.Task) domain.ID {
 
 func args(text string) json.RawMessage { return json.RawMessage(text) }
 
-// TestWhatWorkersAnswer follows runs on a worker that sends events: the key tells the result, the event the rest.
+// TestWhatWorkersAnswer follows runs on a worker that sends events: the result is in the key, and the rest is in the
+// events.
 func TestWhatWorkersAnswer(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, "--events")
@@ -174,7 +175,8 @@ func TestWhatWorkersAnswer(t *testing.T) {
 	})
 }
 
-// TestWhatWorkersAnswerWithoutEvents: the keys are enough for all but the worker's name.
+// TestWhatWorkersAnswerWithoutEvents follows runs on a worker that sends no events. The keys have everything but the
+// worker's name.
 func TestWhatWorkersAnswerWithoutEvents(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
