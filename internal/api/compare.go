@@ -17,7 +17,7 @@ func (s *server) compare(api huma.API) {
 	register(api, huma.Operation{
 		OperationID: "compare-schedule", Method: http.MethodPost, Path: path,
 		Summary:     "What putting a definition by its name would change, without storing it",
-		Description: "The definition is judged as in PUT /schedules/by-name/{name}, and must have a name. One of an invalid schedule that is stored as it is, but for enabled, is not refused: invalid has its faults.",
+		Description: "The definition is judged as in PUT /schedules/by-name/{name}, and must have a name. Values are compared, not how they are written. One of an invalid schedule that is stored as it is, but for enabled, is not refused: invalid has its faults.",
 	}, s.compareOne)
 	takes[domain.Definition](api, path)
 }
@@ -53,7 +53,7 @@ func (s *server) compareOne(ctx context.Context, in *struct{ body }) (*struct{ B
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	out.Body.Changes = catalog.MemberChanges(former, latter)
+	out.Body.Changes = catalog.Differences(former, latter)
 	if faults != nil {
 		if slices.ContainsFunc(out.Body.Changes, func(m catalog.MemberChange) bool { return m.Member != "enabled" }) {
 			return nil, s.answer(refused)

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -105,6 +107,49 @@ func MemberChanges(former, latter []byte) []MemberChange {
 		}
 	}
 	return changes
+}
+
+// Differences returns the MemberChanges of members whose values differ. One that is only written otherwise, such as
+// {"b":1,"a":2} instead of {"a":2,"b":1}, is not among them.
+func Differences(former, latter []byte) []MemberChange {
+	return slices.DeleteFunc(MemberChanges(former, latter), func(m MemberChange) bool {
+		return sameValue(m.Before, m.After)
+	})
+}
+
+// sameValue reports whether two texts of JSON have one value, as workers read it: 1 and 1.0 are two.
+func sameValue(a, b json.RawMessage) bool {
+	one, err := valueOf(a)
+	other, failed := valueOf(b)
+	return err == nil && failed == nil && reflect.DeepEqual(one, other)
+}
+
+func valueOf(text json.RawMessage) (value any, err error) {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err = decoder.Decode(&value); err != nil {
+		return nil, err
+	}
+	return plain(value), nil
+}
+
+// plain replaces fractions, in place, by what a float64 holds of them. Integers keep their digits, however many.
+func plain(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		if f, err := v.Float64(); err == nil && strings.ContainsAny(string(v), ".eE") {
+			return f
+		}
+	case []any:
+		for i := range v {
+			v[i] = plain(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = plain(v[name])
+		}
+	}
+	return value
 }
 
 // membersOf returns the members of a document, each without white space around its parts.
