@@ -62,7 +62,7 @@ func TestLockedTableBesideTheWay(t *testing.T) {
 		t.Run(table, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			if err := w.store.PutRoute(t.Context(), domain.Route{Pattern: "rou*", Queue: "of-route"}, ""); err != nil {
+			if err := w.store.PutRoute(t.Context(), domain.Route{Pattern: "rou*", Queue: "of-route"}, nil); err != nil {
 				t.Fatal(err)
 			}
 			s := w.create(minutely(`, "misfire_policy": "latest"`))
@@ -98,7 +98,7 @@ func TestLockedTableBesideTheWay(t *testing.T) {
 func TestLockedRoutesAndTheirCopy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	if err := w.store.PutRoute(t.Context(), domain.Route{Pattern: "rou*", Queue: "old"}, ""); err != nil {
+	if err := w.store.PutRoute(t.Context(), domain.Route{Pattern: "rou*", Queue: "old"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	s := w.create(`{"task_name": "routed", "interval_seconds": 60, "misfire_policy": "all"}`)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/tactus-dev/tactus/domain/calendar"
@@ -19,6 +20,7 @@ type Calendar struct {
 	Name        string          `json:"name,omitempty" doc:"Letters, digits, dots, hyphens and underscores; at most 100."`
 	Version     int64           `json:"version" readOnly:"true"`
 	Description string          `json:"description,omitempty"`
+	Source      *string         `json:"source,omitempty" doc:"The files that it comes from, as tactus apply --source names them: they may prune it. It stays as it is unless given; empty for none."`
 	Days        []calendar.Item `json:"days" doc:"Days, such as 2027-01-01, and ranges: {from, to, reason, rrule}."`
 	CreatedAt   time.Time       `json:"created_at,omitzero" readOnly:"true"`
 	UpdatedAt   time.Time       `json:"updated_at,omitzero" readOnly:"true"`
@@ -65,7 +67,7 @@ func DecodeCalendar(name string, raw []byte) (Calendar, error) {
 	var m calendarMembers
 	var faults Faults
 	for member, into := range map[string]any{
-		"name": &m.Name, "description": &m.Description, "days": &m.Days, "ics": &m.ICS,
+		"name": &m.Name, "description": &m.Description, "source": &m.Source, "days": &m.Days, "ics": &m.ICS,
 	} {
 		text, there := given[member]
 		delete(given, member)
@@ -80,7 +82,8 @@ func DecodeCalendar(name string, raw []byte) (Calendar, error) {
 	}
 	for member := range given {
 		if !slices.Contains(calendarReadOnly, member) {
-			faults.add("unknown_field", "/"+member, "there is no such member: a calendar has name, description, and days or ics")
+			faults.add("unknown_field", "/"+member,
+				"there is no such member: a calendar has name, description, source, and days or ics")
 		}
 	}
 	if m.Name != "" && m.Name != name {
@@ -97,6 +100,23 @@ func DecodeCalendar(name string, raw []byte) (Calendar, error) {
 
 // calendarReadOnly are members that an answer has, and a request may carry back. They are ignored.
 var calendarReadOnly = []string{"id", "version", "created_at", "updated_at", "deleted_at", "size", "next", "used_by"}
+
+// maxSource is how many characters a source has at most: with source: before it, it is a tag of schedules.
+const maxSource = 190
+
+// source adds the fault of what is no name of a source.
+func (f *Faults) source(name *string) {
+	if name != nil && (utf8.RuneCountInString(*name) > maxSource || strings.ContainsFunc(*name, unicode.IsControl)) {
+		f.add("text_invalid", "/source", "want at most %d characters, none of them a control character", maxSource)
+	}
+}
+
+// CheckSource returns what is wrong with the name of a source, as Faults.
+func CheckSource(name *string) error {
+	var faults Faults
+	faults.source(name)
+	return faults.err()
+}
 
 // items decodes days one by one, so that each that is none is told.
 func (f *Faults) items(raw json.RawMessage) (items []calendar.Item) {
@@ -147,6 +167,7 @@ func (c Calendar) Check() error {
 	}) {
 		faults.add("text_invalid", "/description", "want at most %d characters, none of them a control character", maxText)
 	}
+	faults.source(c.Source)
 	if c.Days == nil {
 		faults.add("days_missing", "/days", "give the days and ranges: what a calendar has is replaced by them; [] for none")
 	}

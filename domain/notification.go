@@ -18,6 +18,7 @@ type NotificationRule struct {
 	Name              string      `json:"name,omitempty" doc:"Letters, digits, dots, hyphens and underscores; at most 100."`
 	Version           int64       `json:"version" readOnly:"true"`
 	Description       string      `json:"description,omitempty"`
+	Source            *string     `json:"source,omitempty" doc:"The files that it comes from, as tactus apply --source names them: they may prune it. It stays as it is unless given; empty for none."`
 	Enabled           bool        `json:"enabled" doc:"Whether it tells anybody; true unless given."`
 	Names             []string    `json:"names,omitempty" doc:"Names of schedules, or patterns: * is any text. One of them must fit; all schedules unless given."`
 	Tags              []string    `json:"tags,omitempty" doc:"Tags, of which the schedule must have one."`
@@ -101,6 +102,7 @@ var (
 type ruleMembers struct {
 	Name              string            `json:"name"`
 	Description       string            `json:"description"`
+	Source            *string           `json:"source"`
 	Enabled           *bool             `json:"enabled"`
 	Names             []string          `json:"names"`
 	Tags              []string          `json:"tags"`
@@ -143,8 +145,8 @@ func DecodeNotificationRule(name string, raw []byte) (r NotificationRule, s Noti
 			m.Name)
 	}
 	r = NotificationRule{
-		Name: name, Description: m.Description, Enabled: m.Enabled == nil || *m.Enabled, Names: m.Names, Tags: m.Tags,
-		Tasks:       m.Tasks,
+		Name: name, Description: m.Description, Source: m.Source, Enabled: m.Enabled == nil || *m.Enabled,
+		Names: m.Names, Tags: m.Tags, Tasks: m.Tasks,
 		LateSeconds: m.LateSeconds, PausedSeconds: m.PausedSeconds, NeverFiredSeconds: m.NeverFiredSeconds,
 		EveryMinutes: m.EveryMinutes,
 		To:           Channel(m.To), Method: m.Method, ContentType: m.ContentType, Body: m.Body,
@@ -185,6 +187,7 @@ func (r NotificationRule) faults() (faults Faults) {
 		faults.add("text_invalid", "/description", "want at most %d characters, none of them a control character",
 			maxText)
 	}
+	faults.source(r.Source)
 	for member, patterns := range map[string][]string{"names": r.Names, "tags": r.Tags, "tasks": r.Tasks} {
 		if len(patterns) > maxPatterns {
 			faults.add("too_many", "/"+member, "%d: at most %d", len(patterns), maxPatterns)

@@ -30,10 +30,10 @@ func TestEventsSayTheirTrace(t *testing.T) {
 	if _, err := store.TriggerOnce(traced, made.ID, outbox.Manual{TraceParent: second}); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.PutRoute(traced, domain.Route{Pattern: "app.*", Queue: "q"}, ""); err != nil {
+	if err := store.PutRoute(traced, domain.Route{Pattern: "app.*", Queue: "q"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.PutRoute(t.Context(), domain.Route{Pattern: "app.*", Queue: "r"}, ""); err != nil {
+	if err := store.PutRoute(t.Context(), domain.Route{Pattern: "app.*", Queue: "r"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	const bySQL = `select tactus.put_schedule('{"name":"sql","task_name":"a","cron_expression":"0 0 1 1 *"}'::jsonb)`
@@ -89,7 +89,7 @@ func TestEventsSayWhoAndWhy(t *testing.T) {
 	if _, err := store.TriggerOnce(alice, made.ID, outbox.Manual{TraceParent: "trace"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.PutRoute(outbox.WithActor(t.Context(), strings.Repeat("é", 300), ""), domain.Route{Pattern: "app.*", Queue: "q"}, ""); err != nil {
+	if err := store.PutRoute(outbox.WithActor(t.Context(), strings.Repeat("é", 300), ""), domain.Route{Pattern: "app.*", Queue: "q"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {

@@ -22,11 +22,15 @@ import (
 // calendarID returns the id of the calendar with a name. It depends on the name alone.
 func calendarID(name string) domain.ID { return domain.ID(md5.Sum([]byte("calendar " + name))) }
 
-const calendarColumns = `select id, name, version, description, days, created_at, updated_at from tactus.calendars `
+// calendarColumns reads no source from a schema whose calendars have none: the name then is that of what is joined.
+const calendarColumns = `
+select id, name, version, description, days, created_at, updated_at, (select source from (select c.*) own)
+from tactus.calendars c, (select null::text as source) without `
 
 func calendarRow(row pgx.CollectableRow) (c domain.Calendar, err error) {
 	var days []byte
-	if err := row.Scan(&c.ID, &c.Name, &c.Version, &c.Description, &days, &c.CreatedAt, &c.UpdatedAt); err != nil {
+	err = row.Scan(&c.ID, &c.Name, &c.Version, &c.Description, &days, &c.CreatedAt, &c.UpdatedAt, &c.Source)
+	if err != nil {
 		return c, err
 	}
 	c.CreatedAt, c.UpdatedAt = c.CreatedAt.UTC(), c.UpdatedAt.UTC()
@@ -64,19 +68,33 @@ func GetCalendar(ctx context.Context, q Querier, name string) (domain.Calendar, 
 const maxCalendars = 1000
 
 // putCalendar writes a calendar and its event, unless the calendar is the same already, or its version is not the
-// expected one (0: any).
-const putCalendar = `
+// expected one (0: any). The calendar stays of its source; putCalendarOf says another one.
+const (
+	putCalendar   = calendarInto + calendarFrom + calendarIs + calendarWas + calendarEnds
+	putCalendarOf = calendarInto + `, source` + calendarFrom + `, nullif(@source::text, '')` + calendarIs +
+		`, source = excluded.source` + calendarWas + ` or c.source is distinct from excluded.source` + calendarEnds
+
+	calendarInto = `
 with changed as (
-    insert into tactus.calendars as c (id, name, version, description, days, created_at, updated_at)
-    select @id, @name, 1, @description, @days::text::json, statement_timestamp(), statement_timestamp()
+    insert into tactus.calendars as c (id, name, version, description, days, created_at, updated_at`
+
+	calendarFrom = `)
+    select @id, @name, 1, @description, @days::text::json, statement_timestamp(), statement_timestamp()`
+
+	calendarIs = `
     where set_config('lock_timeout', case when @alone::boolean then '250ms' else current_setting('lock_timeout') end, true) is not null
         and (@version::bigint = 0 or exists (select from tactus.calendars where id = @id and deleted_at is null))
         and (exists (select from tactus.calendars where id = @id and deleted_at is null)
             or (select count(*) from tactus.calendars where deleted_at is null) < @most::bigint)
     on conflict (id) do update set version = c.version + 1, description = excluded.description, days = excluded.days,
         created_at = case when c.deleted_at is null then c.created_at else excluded.created_at end,
-        updated_at = excluded.updated_at, deleted_at = null
-    where (c.description, c.days::text, c.deleted_at) is distinct from (excluded.description, excluded.days::text, null)
+        updated_at = excluded.updated_at, deleted_at = null`
+
+	calendarWas = `
+    where ((c.description, c.days::text, c.deleted_at) is distinct from
+        (excluded.description, excluded.days::text, null)`
+
+	calendarEnds = `)
         and (@version::bigint = 0 or c.version = @version::bigint)
     returning *
 )
@@ -84,6 +102,7 @@ insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, oc
 select 'schedule', id, version, 'calendar.updated', tactus.calendar_data(changed), ` + sqlexpr.Said + `, updated_at
 from changed
 returning version, occurred_at, case when @ring::boolean then ` + sqlexpr.RingSchedules + ` end`
+)
 
 // errTooManyCalendars refuses one more calendar than there may be.
 var errTooManyCalendars = &domain.Error{
@@ -133,10 +152,14 @@ func writeCalendar(
 		"version": version, "most": maxCalendars, "alone": how["alone"], "ring": how["ring"],
 		"actor": textOrNull([]byte(by.name)), "reason": textOrNull([]byte(by.reason)), "trace": trace,
 	}
+	put := putCalendar
+	if c.Source != nil {
+		put, args["source"] = putCalendarOf, *c.Source
+	}
 	written, err := postgres.Collect(ctx, q, func(row pgx.CollectableRow) (v int64, err error) {
 		var at time.Time
 		return v, row.Scan(&v, &at, nil)
-	}, putCalendar, args)
+	}, put, args)
 	ended(err)
 	if err != nil {
 		return after, false, fmt.Errorf("write calendar: %w", err)

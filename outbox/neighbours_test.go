@@ -161,7 +161,7 @@ func TestWhatNeverFiresHoldsNoName(t *testing.T) {
 			}
 		}
 		route := domain.Route{Pattern: "b", Queue: "theirs"}
-		if byRoute = another.PutRoute(t.Context(), route, ""); byRoute == nil {
+		if byRoute = another.PutRoute(t.Context(), route, nil); byRoute == nil {
 			if err := another.DeleteRoute(t.Context(), "b"); err != nil {
 				t.Fatal(err)
 			}

@@ -18,7 +18,7 @@ import (
 // KeptRoute is a stored route with its source.
 type KeptRoute struct {
 	domain.Route
-	Source    string    `json:"source,omitempty" doc:"The import that wrote it."`
+	Source    string    `json:"source,omitempty" doc:"The files that it comes from, as tactus apply --source names them, or the import that wrote it (import:...)."`
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
@@ -78,19 +78,27 @@ const (
 with changed as (
     insert into tactus.routes as r (pattern, version, source, queue, exchange, routing_key, priority, expires_seconds,
         time_limit_seconds, soft_time_limit_seconds, ignore_result, updated_at)
-    select @pattern, 1, @source, nullif(@queue::text, ''), nullif(@exchange::text, ''), nullif(@routing_key::text, ''), @priority::integer,
+    select @pattern, 1, coalesce(@source::text, ''), nullif(@queue::text, ''),
+        nullif(@exchange::text, ''), nullif(@routing_key::text, ''), @priority::integer,
         nullif(@expires::bigint, 0), nullif(@time_limit::bigint, 0), nullif(@soft_time_limit::bigint, 0), @ignore_result::boolean, statement_timestamp()`
 
 	setRoute = `
-    on conflict (pattern) do update set version = r.version + 1, source = excluded.source, queue = excluded.queue, exchange = excluded.exchange,
+    on conflict (pattern) do update set version = r.version + 1, source = ` + newSource + `,
+        queue = excluded.queue, exchange = excluded.exchange,
         routing_key = excluded.routing_key, priority = excluded.priority, expires_seconds = excluded.expires_seconds,
         time_limit_seconds = excluded.time_limit_seconds, soft_time_limit_seconds = excluded.soft_time_limit_seconds,
         ignore_result = excluded.ignore_result, updated_at = excluded.updated_at, deleted_at = null
     where (r.source, r.queue, r.exchange, r.routing_key, r.priority, r.expires_seconds, r.time_limit_seconds, r.soft_time_limit_seconds,
-        r.ignore_result, r.deleted_at) is distinct from (excluded.source, excluded.queue, excluded.exchange, excluded.routing_key, excluded.priority,
+        r.ignore_result, r.deleted_at) is distinct from (` + newSource + `,
+        excluded.queue, excluded.exchange, excluded.routing_key, excluded.priority,
         excluded.expires_seconds, excluded.time_limit_seconds, excluded.soft_time_limit_seconds, excluded.ignore_result, null)
     returning *
 )` + routeEvent
+
+	// newSource is where a route that is replaced comes from. Whoever says nothing of it takes it from an import, which
+	// would not know that it is another one now; files see how it differs.
+	newSource = `coalesce(@source::text,
+            case when r.deleted_at is null and r.source not like 'import:%' then r.source else '' end)`
 
 	deleteRoute     = endRoute + endedRoute
 	deleteRouteSoon = endRoute + lockWait + endedRoute
@@ -120,7 +128,7 @@ returning position`
 func PutRoute(
 	ctx context.Context, q Querier, r domain.Route, source string, check domain.Check,
 ) (changed bool, err error) {
-	return writesRoute(ctx, q, putRoute, r, source, check)
+	return writesRoute(ctx, q, putRoute, r, &source, check)
 }
 
 // CheckRoute returns the error with which PutRoute would refuse a route.
@@ -158,7 +166,7 @@ func (s *Store) HasRoute(ctx context.Context, pattern string) error {
 const hasRoute = `select exists (select from tactus.routes where pattern = $1 and deleted_at is null)`
 
 func writesRoute(
-	ctx context.Context, q Querier, sql string, r domain.Route, source string, check domain.Check,
+	ctx context.Context, q Querier, sql string, r domain.Route, source *string, check domain.Check,
 ) (changed bool, err error) {
 	if err := routeIsValid(ctx, q, r, check); err != nil {
 		return false, err
@@ -239,8 +247,8 @@ const (
 	countRoutes  = `select count(*) from tactus.routes where deleted_at is null`
 )
 
-// PutRoute creates the route of a pattern, or replaces it.
-func (s *Store) PutRoute(ctx context.Context, r domain.Route, source string) error {
+// PutRoute creates the route of a pattern, or replaces it. A source that is nil leaves that of files as it is.
+func (s *Store) PutRoute(ctx context.Context, r domain.Route, source *string) error {
 	return s.patiently(ctx, r.Pattern, func() error {
 		_, err := writesRoute(ctx, s.pool, putRouteSoon, r, source, s.check)
 		return err

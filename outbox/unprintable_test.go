@@ -82,7 +82,7 @@ func TestOldTextsOfOthersStay(t *testing.T) {
 	if _, _, err := store.PutCalendar(t.Context(), closed, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.PutRoute(t.Context(), domain.Route{Pattern: "p", Queue: "q"}, "test"); err != nil {
+	if err := store.PutRoute(t.Context(), domain.Route{Pattern: "p", Queue: "q"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, sql := range []string{
@@ -98,13 +98,13 @@ func TestOldTextsOfOthersStay(t *testing.T) {
 	if _, _, err := store.PutCalendar(t.Context(), closed, 0); err != nil {
 		t.Error(err)
 	}
-	if err := store.PutRoute(t.Context(), domain.Route{Pattern: oldText, Queue: "other"}, "test"); err != nil {
+	if err := store.PutRoute(t.Context(), domain.Route{Pattern: oldText, Queue: "other"}, nil); err != nil {
 		t.Error(err)
 	}
 	closed.Description, closed.Days[1].Reason = "\u0085", "\u0085"
 	_, _, err := store.PutCalendar(t.Context(), closed, 0)
 	refusedWith(t, err, "text_invalid /days/1/reason", "text_invalid /description")
-	refusedWith(t, store.PutRoute(t.Context(), domain.Route{Pattern: "\u007f"}, "test"), "name_invalid /pattern")
+	refusedWith(t, store.PutRoute(t.Context(), domain.Route{Pattern: "\u007f"}, nil), "name_invalid /pattern")
 	id, err := domain.ParseID(putSQL(t, pool, `{"name": "a", "task_name": "a", "cron_expression": "0 9 * * *"}`).String())
 	if err != nil {
 		t.Fatal(err)

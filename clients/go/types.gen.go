@@ -2442,7 +2442,10 @@ type Calendar struct {
 	Next []CalendarChange `json:"next"`
 
 	// Size How many days and ranges it has, repetitions included.
-	Size      int64      `json:"size"`
+	Size int64 `json:"size"`
+
+	// Source The files that it comes from, as tactus apply --source names them: they may prune it. It stays as it is unless given; empty for none.
+	Source    *string    `json:"source,omitempty"`
 	UpdatedAt *time.Time `json:"updated_at,omitempty"`
 
 	// UsedBy How many schedules use it; 10000 when there are more.
@@ -2469,6 +2472,9 @@ type CalendarDefinition struct {
 
 	// Ics The text of an iCalendar file (RFC 5545), instead of days.
 	Ics *string `json:"ics,omitempty"`
+
+	// Source The files that it comes from, as tactus apply --source names them: they may prune it. It stays as it is unless given; empty for none.
+	Source *string `json:"source,omitempty"`
 }
 
 // CalendarItem A day, such as "2041-01-01", or a range.
@@ -3086,6 +3092,9 @@ type NotificationRule struct {
 	// Secret Of a webhook, in the answer that made it alone.
 	Secret *string `json:"secret,omitempty"`
 
+	// Source The files that it comes from, as tactus apply --source names them: they may prune it. It stays as it is unless given; empty for none.
+	Source *string `json:"source,omitempty"`
+
 	// Tags Tags, of which the schedule must have one.
 	Tags *[]string `json:"tags,omitempty"`
 
@@ -3150,6 +3159,9 @@ type NotificationRuleDefinition struct {
 
 	// Secret Of a webhook; one is made unless given.
 	Secret *string `json:"secret,omitempty"`
+
+	// Source The files that it comes from, as tactus apply --source names them: they may prune it. It stays as it is unless given; empty for none.
+	Source *string `json:"source,omitempty"`
 
 	// Tags Words of your own, by which lists, keys and bulk actions choose.
 	Tags *[]string `json:"tags,omitempty"`
@@ -3223,6 +3235,9 @@ type NotificationRuleListed struct {
 
 	// PausedSeconds How long a schedule may be paused until that is told; needed with paused.
 	PausedSeconds *int64 `json:"paused_seconds,omitempty"`
+
+	// Source The files that it comes from, as tactus apply --source names them: they may prune it. It stays as it is unless given; empty for none.
+	Source *string `json:"source,omitempty"`
 
 	// Tags Tags, of which the schedule must have one.
 	Tags *[]string `json:"tags,omitempty"`
@@ -3597,7 +3612,7 @@ type Route struct {
 	// SoftTimeLimitSeconds Seconds after which the task gets an exception; less than time_limit_seconds.
 	SoftTimeLimitSeconds *int64 `json:"soft_time_limit_seconds,omitempty"`
 
-	// Source The import that wrote it.
+	// Source The files that it comes from, as tactus apply --source names them, or the import that wrote it (import:...).
 	Source *string `json:"source,omitempty"`
 
 	// TimeLimitSeconds Seconds after which the worker kills the task; its own limit unless given.
@@ -3630,6 +3645,9 @@ type RouteDefinition struct {
 
 	// SoftTimeLimitSeconds Seconds after which the task gets an exception; less than time_limit_seconds.
 	SoftTimeLimitSeconds *int64 `json:"soft_time_limit_seconds,omitempty"`
+
+	// Source The files that it comes from, as tactus apply --source names them: they may prune it. It stays as it is unless given; empty for none.
+	Source *string `json:"source,omitempty"`
 
 	// TimeLimitSeconds Seconds after which the worker kills the task; its own limit unless given.
 	TimeLimitSeconds *int64 `json:"time_limit_seconds,omitempty"`

@@ -13,6 +13,8 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/importer"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // applyCmd makes schedules, calendars and routes on the server equal to those in files.
@@ -22,8 +24,8 @@ type applyCmd struct {
 	File   []string `short:"f" sep:"none" placeholder:"PATH" help:"YAML or JSON file with schedules, calendars, routes and notification rules; a folder of such files, or - for standard input. May be repeated."`
 	Diff   bool     `xor:"how" help:"Only print what would change. The exit code is 1 when something would, 2 when the files are wrong."`
 	DryRun bool     `xor:"how" help:"Only say what would be done."`
-	Source string   `placeholder:"NAME" help:"Where the files come from: their schedules get the tag source:NAME, and schedules of other sources are left alone."`
-	Prune  bool     `help:"Delete the schedules of the source that are in no file."`
+	Source string   `placeholder:"NAME" help:"Where the files come from: what they describe is marked with it (schedules by the tag source:NAME), and what is of other sources is left alone."`
+	Prune  bool     `help:"Delete the schedules, calendars, routes and notification rules of the source that are in no file."`
 }
 
 // sourceTag begins the tag that marks the schedules of a source.
@@ -46,7 +48,7 @@ type step struct {
 // Run applies files.
 func (c applyCmd) Run(ctx context.Context, to console) error {
 	if c.Prune && c.Source == "" {
-		return usage("--prune deletes schedules of one source: name it by --source")
+		return usage("--prune deletes what is of one source: name it by --source")
 	}
 	if len(c.File) == 0 && c.App == "" {
 		return usage("nothing is given to apply: name files by -f, or a Celery application by --app")
@@ -123,13 +125,14 @@ func (c applyCmd) nothing() error {
 	if c.Source == "" {
 		return usage("the files describe nothing")
 	}
-	return usage("the files describe nothing: what came from the source %s is deleted by: tactus schedule bulk delete --tag %s",
-		c.Source, sourceTag+c.Source)
+	return usage("the files describe nothing: the schedules that came from the source %s are deleted by: "+
+		"tactus schedule bulk delete --tag %s", c.Source, sourceTag+c.Source)
 }
 
-// mark adds the tag of the source to a schedule.
+// mark adds the source to what a file describes: to a schedule as a tag.
 func (c applyCmd) mark(i *item, faults *wrong) {
 	if i.Kind != schedulesMember {
+		c.markOther(i, faults)
 		return
 	}
 	var tags []string
@@ -165,9 +168,14 @@ func checkItem(i item, faults *wrong) bool {
 		_, _, err = domain.DecodeNotificationRule(i.Name, i.body())
 	case routesMember:
 		var r domain.Route
-		if err = domain.DecodeInto(i.body(), &r); err == nil {
+		if err = domain.DecodeInto(i.body("source"), &r); err == nil {
 			err = r.Check(nil)
 		}
+		var of struct{ Source *string }
+		if json.Unmarshal(i.body(), &of) != nil {
+			err = domain.Join(err, &domain.Error{Code: "type_invalid", Field: "/source", Message: "want a string"})
+		}
+		err = domain.Join(err, domain.CheckSource(of.Source))
 	}
 	for _, f := range domain.FaultsOf(err) {
 		faults.add(i.place.at(f.Field), "%s: %v", i.Name, f)
@@ -201,7 +209,7 @@ func (c applyCmd) plan(ctx context.Context, items []item, bar *progress) (steps 
 				described = append(described, i.Name)
 				err = c.planCalendar(ctx, i, &one)
 			case routesMember:
-				err = planRoute(i, routes, &one)
+				err = c.planRoute(i, routes, &one)
 			case rulesMember:
 				err = c.planRule(ctx, i, &one)
 			default:
@@ -223,7 +231,7 @@ func (c applyCmd) plan(ctx context.Context, items []item, bar *progress) (steps 
 	if !c.Prune || len(faults) > 0 {
 		return steps, faults, nil
 	}
-	gone, err := c.gone(ctx, items)
+	gone, err := c.gone(ctx, items, routes)
 	return append(steps, gone...), faults, err
 }
 
@@ -245,19 +253,22 @@ func (c applyCmd) planCalendar(ctx context.Context, i item, one *step) error {
 	if err := json.Unmarshal(answer, &kept); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
-	return one.compare(kept.Version > 0,
-		calendarContent{kept.Description, kept.Days}, calendarContent{wanted.Description, wanted.Days})
+	if err := c.ofOthers(i.Kind, kept.Source, &wanted.Source); err != nil {
+		return err
+	}
+	return one.compare(kept.Version > 0, calendarContent{kept.Description, kept.Source, kept.Days},
+		calendarContent{wanted.Description, wanted.Source, wanted.Days})
 }
 
 // routes returns the routes on the server by pattern.
-func (c applyCmd) routes(ctx context.Context) (map[string]domain.Route, error) {
-	found := map[string]domain.Route{}
+func (c applyCmd) routes(ctx context.Context) (map[string]outbox.KeptRoute, error) {
+	found := map[string]outbox.KeptRoute{}
 	for page := 1; ; page++ {
 		answer, err := c.call(ctx, http.MethodGet, fmt.Sprintf("/routes?per_page=1000&page=%d", page), nil)
 		if err != nil {
 			return nil, err
 		}
-		var some struct{ Routes []domain.Route }
+		var some struct{ Routes []outbox.KeptRoute }
 		if err := json.Unmarshal(answer, &some); err != nil {
 			return nil, fmt.Errorf("read the answer: %w", err)
 		}
@@ -270,14 +281,32 @@ func (c applyCmd) routes(ctx context.Context) (map[string]domain.Route, error) {
 	}
 }
 
-func planRoute(i item, routes map[string]domain.Route, one *step) error {
+// routeContent is what a file says of a route.
+type routeContent struct {
+	domain.Route
+	Source *string `json:"source,omitempty"`
+}
+
+// contentOf is what may stand in a file of a route that the server has. One that is of an import is of no files.
+func contentOf(kept outbox.KeptRoute) routeContent {
+	if kept.Source == "" || strings.HasPrefix(kept.Source, importer.SourcePrefix) {
+		return routeContent{kept.Route, nil}
+	}
+	return routeContent{kept.Route, &kept.Source}
+}
+
+func (c applyCmd) planRoute(i item, routes map[string]outbox.KeptRoute, one *step) error {
 	one.body = i.body("pattern")
 	kept, there := routes[i.Name]
-	wanted := domain.Route{}
+	wanted := routeContent{}
 	if err := json.Unmarshal(i.body(), &wanted); err != nil {
 		return err
 	}
-	return one.compare(there, kept, wanted)
+	before := contentOf(kept)
+	if err := c.ofOthers(i.Kind, before.Source, &wanted.Source); err != nil {
+		return err
+	}
+	return one.compare(there, before, wanted)
 }
 
 // compare fills in the members in which after differs from before, and the outcome that follows from that.
@@ -290,7 +319,7 @@ func (s *step) compare(there bool, before, after any) error {
 	if err != nil {
 		return err
 	}
-	s.Changes = catalog.MemberChanges(former, latter)
+	s.Changes = catalog.Differences(former, latter)
 	switch {
 	case !there:
 		s.Outcome = "create"
@@ -300,29 +329,6 @@ func (s *step) compare(there bool, before, after any) error {
 		s.Outcome = "same"
 	}
 	return nil
-}
-
-// gone returns steps that delete the schedules of the source that are in no file.
-func (c applyCmd) gone(ctx context.Context, items []item) (steps []step, err error) {
-	kept := map[string]bool{}
-	for _, i := range items {
-		if i.Kind == schedulesMember {
-			kept[strings.TrimSpace(i.Name)] = true
-		}
-	}
-	if len(kept) == 0 {
-		return nil, usage("the files have no schedules: --prune would delete all of the source %s, which is done by: tactus schedule "+
-			"bulk delete --tag %s", c.Source, sourceTag+c.Source)
-	}
-	err = c.everySchedule(ctx, url.Values{"tag": {sourceTag + c.Source}}, func(s catalog.Entry) {
-		if !kept[s.Name] {
-			steps = append(steps, step{
-				Kind: schedulesMember, Name: s.Name, Outcome: "delete",
-				method: http.MethodDelete, path: "/schedules/" + s.ID.String(),
-			})
-		}
-	})
-	return steps, err
 }
 
 // everySchedule calls each with every schedule that a query selects.

@@ -125,6 +125,9 @@ func (c applyCmd) planRule(ctx context.Context, i item, one *step) error {
 	case i.template != "" && wanted.URL != kept.URL:
 		wanted.URL = shownAddress(i.template)
 	}
+	if err := c.ofOthers(i.Kind, kept.Source, &wanted.Source); err != nil {
+		return err
+	}
 	one.always = secrets.URL != "" || secrets.Key != "" || secrets.Headers != nil
 	if kept.Version == 0 {
 		return one.compare(false, struct{}{}, ruleContent(wanted))

@@ -96,9 +96,7 @@ func (c applyCmd) othersOwn(i item, changes []catalog.MemberChange) []*domain.Er
 		for _, tag := range tags {
 			owner, of := strings.CutPrefix(tag, sourceTag)
 			if of && owner != c.Source && !slices.Contains(i.tags(), tag) {
-				return []*domain.Error{{Code: "other_source", Field: "/name", Message: fmt.Sprintf(
-					"a schedule of this name comes from the source %s: apply it with --source %[1]s, or give this one another name",
-					owner)}}
+				return othersFault(schedulesMember, owner)
 			}
 		}
 	}

@@ -68,6 +68,7 @@ func (c calendarGetCmd) Run(ctx context.Context, to console) error {
 // calendarContent is the body of a request that writes a calendar.
 type calendarContent struct {
 	Description string          `json:"description,omitempty"`
+	Source      *string         `json:"source,omitempty"`
 	Days        []calendar.Item `json:"days"`
 }
 
@@ -146,7 +147,8 @@ func (c calendarImportCmd) Run(ctx context.Context, to console) error {
 	if items == nil {
 		items = []calendar.Item{}
 	}
-	answer, err := c.call(ctx, http.MethodPut, "/calendars/"+url.PathEscape(name), calendarContent{c.Description, items})
+	content := calendarContent{Description: c.Description, Days: items}
+	answer, err := c.call(ctx, http.MethodPut, "/calendars/"+url.PathEscape(name), content)
 	if err != nil {
 		return err
 	}

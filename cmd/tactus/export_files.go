@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -21,7 +20,7 @@ import (
 // exportFilesCmd prints schedules, calendars, routes and notification rules of the server as a manifest.
 type exportFilesCmd struct {
 	clientFlags
-	Source string   `placeholder:"NAME" help:"Only schedules that were applied from this source, without calendars, routes and notification rules."`
+	Source string   `placeholder:"NAME" help:"Only what was applied from this source."`
 	Tag    []string `sep:"none" help:"Only schedules with this tag, without calendars, routes and notification rules; may be repeated."`
 }
 
@@ -51,7 +50,7 @@ func (c exportFilesCmd) Run(ctx context.Context, to console) error {
 	if err == nil {
 		err = failed
 	}
-	if err == nil && len(tags) == 0 {
+	if err == nil && len(c.Tag) == 0 {
 		err = c.others(ctx, file)
 	}
 	if err != nil {
@@ -148,91 +147,82 @@ func membersOf(value any) (members map[string]json.RawMessage, err error) {
 	return members, err
 }
 
-// others adds calendars, routes and notification rules.
+// others adds calendars, routes and notification rules: all, or those of the source, which the file does not name then.
 func (c exportFilesCmd) others(ctx context.Context, file map[string][]json.RawMessage) error {
-	for page := 1; ; page++ {
-		answer, err := c.call(ctx, http.MethodGet, fmt.Sprintf("/calendars?per_page=100&page=%d", page), nil)
-		if err != nil {
-			return err
-		}
-		var some struct {
-			Calendars []struct {
-				domain.Calendar
-				InvalidReason string `json:"invalid_reason"`
-			}
-		}
-		if err := json.Unmarshal(answer, &some); err != nil {
-			return fmt.Errorf("read the answer: %w", err)
-		}
-		for _, k := range some.Calendars {
-			if k.InvalidReason != "" { // applying it would give other days, or none
-				return fmt.Errorf("calendar %s: %s: put it again, or delete it", k.Name, k.InvalidReason)
-			}
-			raw, err := json.Marshal(struct {
-				Name string `json:"name"`
-				calendarContent
-			}{k.Name, calendarContent{k.Description, k.Days}})
-			if err != nil {
-				return err
-			}
-			file[calendarsMember] = append(file[calendarsMember], raw)
-		}
-		if len(some.Calendars) < 100 {
-			break
-		}
+	if err := c.calendars(ctx, file); err != nil {
+		return err
 	}
 	routes, err := applyCmd{clientFlags: c.clientFlags}.routes(ctx)
 	if err != nil {
 		return err
 	}
 	for _, r := range routes {
-		raw, err := json.Marshal(r)
+		content := contentOf(r)
+		if !c.takes(&content.Source) {
+			continue
+		}
+		raw, err := json.Marshal(content)
 		if err != nil {
 			return err
 		}
 		file[routesMember] = append(file[routesMember], raw)
 	}
-	if err := c.rules(ctx, file); err != nil {
-		return err
-	}
 	slices.SortFunc(file[routesMember], func(a, b json.RawMessage) int { return bytes.Compare(a, b) })
-	return nil
+	return c.rules(ctx, file)
+}
+
+// takes reports whether what is of a source is exported, and leaves out that source if it alone is.
+func (c exportFilesCmd) takes(source **string) bool {
+	if c.Source == "" {
+		return true
+	}
+	taken := *source != nil && **source == c.Source
+	*source = nil
+	return taken
+}
+
+func (c exportFilesCmd) calendars(ctx context.Context, file map[string][]json.RawMessage) error {
+	return c.everyPage(ctx, calendarsMember, func(one json.RawMessage) error {
+		var k struct {
+			domain.Calendar
+			InvalidReason string `json:"invalid_reason"`
+		}
+		if err := json.Unmarshal(one, &k); err != nil || !c.takes(&k.Source) {
+			return err
+		}
+		if k.InvalidReason != "" { // applying it would give other days, or none
+			return fmt.Errorf("calendar %s: %s: put it again, or delete it", k.Name, k.InvalidReason)
+		}
+		raw, err := json.Marshal(struct {
+			Name string `json:"name"`
+			calendarContent
+		}{k.Name, calendarContent{k.Description, k.Source, k.Days}})
+		file[calendarsMember] = append(file[calendarsMember], raw)
+		return err
+	})
 }
 
 // rules adds notification rules, without their secrets. If the file is applied to the same server, the server keeps the
 // secrets; another server demands an address.
 func (c exportFilesCmd) rules(ctx context.Context, file map[string][]json.RawMessage) error {
-	for page := 1; ; page++ {
-		answer, err := c.call(ctx, http.MethodGet, fmt.Sprintf("/notification-rules?per_page=100&page=%d", page), nil)
+	return c.everyPage(ctx, rulesMember, func(one json.RawMessage) error {
+		var r domain.NotificationRule
+		if err := json.Unmarshal(one, &r); err != nil || !c.takes(&r.Source) {
+			return err
+		}
+		members, err := membersOf(ruleContent(r))
 		if err != nil {
 			return err
 		}
-		var some struct {
-			Rules []domain.NotificationRule `json:"notification_rules"`
+		delete(members, "id")
+		delete(members, "version")
+		if delete(members, "url"); r.Enabled {
+			delete(members, "enabled")
 		}
-		if err := json.Unmarshal(answer, &some); err != nil {
-			return fmt.Errorf("read the answer: %w", err)
-		}
-		for _, r := range some.Rules {
-			members, err := membersOf(ruleContent(r))
-			if err != nil {
-				return err
-			}
-			delete(members, "id")
-			delete(members, "version")
-			if delete(members, "url"); r.Enabled {
-				delete(members, "enabled")
-			}
-			raw, err := json.Marshal(members)
-			if err != nil {
-				return err
-			}
-			file[rulesMember] = append(file[rulesMember], raw)
-		}
-		if len(some.Rules) < 100 {
-			return nil
-		}
-	}
+		raw, err := json.Marshal(members)
+		file[rulesMember] = append(file[rulesMember], raw)
+		return err
+	})
 }
 
 // first are the members that come before all others, because a reader looks for them first.

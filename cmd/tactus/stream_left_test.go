@@ -85,7 +85,7 @@ func TestStreamsOutliveTheirSchedules(t *testing.T) {
 			return err
 		},
 		"put":   func() error { _, _, err := fresh().Put(t.Context(), definition("kept", "tomorrow", "")); return err },
-		"route": func() error { return fresh().PutRoute(t.Context(), domain.Route{Pattern: "a", Queue: "tomorrow"}, "") },
+		"route": func() error { return fresh().PutRoute(t.Context(), domain.Route{Pattern: "a", Queue: "tomorrow"}, nil) },
 		"transaction": func() error {
 			tx, err := pool.Begin(t.Context())
 			if err != nil {

@@ -35,6 +35,7 @@ func (s *server) calendars(api huma.API) {
 // calendarBody is the body of a request that writes a calendar.
 type calendarBody struct {
 	Description string          `json:"description,omitempty"`
+	Source      *string         `json:"source,omitempty" doc:"The files that it comes from, as tactus apply --source names them: they may prune it. It stays as it is unless given; empty for none."`
 	Days        []calendar.Item `json:"days,omitempty" doc:"Days, such as \"2027-01-01\", and ranges."`
 	ICS         string          `json:"ics,omitempty" doc:"The text of an iCalendar file (RFC 5545), instead of days."`
 }

@@ -75,7 +75,7 @@ var schemaNames = map[string]string{
 	"ManyRunsCancelledBody": "CancelledRuns", "ManyRunsRerunOutcomeBody": "RerunRuns", "RerunOutcome": "RerunRun",
 	"CalendarBody": "CalendarDefinition", "CalendarAnswer": "Calendar", "CalendarsOutputBody": "CalendarList", "Item": "CalendarItem",
 	"RuleBody": "NotificationRuleDefinition", "RuleAnswer": "NotificationRule", "Rule": "NotificationRuleListed", "RulesOutputBody": "NotificationRuleList",
-	"Progress": "NotificationProgress", "Tested": "NotificationTest", "Route": "RouteDefinition", "KeptRoute": "Route", "RoutesOutputBody": "RouteList", "RouteOutputBody": "ChangedRoute", "DeletedRouteBody": "DeletedRoute",
+	"Progress": "NotificationProgress", "Tested": "NotificationTest", "RouteBody": "RouteDefinition", "KeptRoute": "Route", "RoutesOutputBody": "RouteList", "RouteOutputBody": "ChangedRoute", "DeletedRouteBody": "DeletedRoute",
 	"BackfillAnswerBody": "BegunBackfill", "BackfillsOutputBody": "BackfillList",
 	"KeyInfo": "Key", "KeysOutputBody": "KeyList", "Rotation": "KeyRotation",
 }

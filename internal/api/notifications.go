@@ -46,6 +46,7 @@ func (s *server) notifications(api huma.API) {
 // Members take their descriptions from those of a rule.
 type ruleBody struct {
 	Description       string             `json:"description,omitempty"`
+	Source            *string            `json:"source,omitempty"`
 	Enabled           *bool              `json:"enabled,omitempty"`
 	Names             []string           `json:"names,omitempty"`
 	Tags              []string           `json:"tags,omitempty"`

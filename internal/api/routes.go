@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -23,11 +24,17 @@ func (s *server) routes(api huma.API) {
 		OperationID: "put-route", Method: http.MethodPut, Path: prefix + "/routes/{pattern}", Summary: "Set the route of a task, or of all whose names match",
 		Description: "At most 10,000 routes are kept, 1,000 of them patterns: what would be one more is refused with the code too_many_routes. moves tells which stored schedules are sent otherwise by this change, and how; with dry_run=true nothing else is done.",
 	}, s.putRoute)
-	takes[domain.Route](api, prefix+"/routes/{pattern}")
+	takes[routeBody](api, prefix+"/routes/{pattern}")
 	register(api, huma.Operation{
 		OperationID: "delete-route", Method: http.MethodDelete, Path: prefix + "/routes/{pattern}", Summary: "Take a route away",
 		Description: "moves tells which stored schedules are sent otherwise by this change, and how; with dry_run=true nothing else is done.",
 	}, s.deleteRoute)
+}
+
+// routeBody is what a request says of a route.
+type routeBody struct {
+	domain.Route
+	Source *string `json:"source,omitempty" doc:"The files that it comes from, as tactus apply --source names them: they may prune it. It stays as it is unless given; empty for none."`
 }
 
 type routesOutput struct {
@@ -86,17 +93,18 @@ type routeOutput struct {
 // putRoute finds out which schedules a route moves before it writes the route, while the old routes are still stored.
 func (s *server) putRoute(ctx context.Context, in *putRouteInput) (*routeOutput, error) {
 	out := &routeOutput{}
-	r, err := decodeRoute(in.RawBody)
+	sent, err := decodeRoute(in.RawBody)
+	r := sent.Route
 	if err == nil {
 		r.Pattern = in.Pattern
-		err = s.store.CheckRoute(ctx, r)
+		err = domain.Join(domain.CheckSource(sent.Source), s.store.CheckRoute(ctx, r))
 	}
 	if err == nil {
 		out.Body.Route = r
 		out.Body.Moves, err = importer.Moved(ctx, s.pool, r.Pattern, &r, s.workers.DefaultQueue)
 	}
 	if err == nil && !in.DryRun {
-		err = s.store.PutRoute(ctx, r, "")
+		err = s.store.PutRoute(ctx, r, sent.Source)
 	}
 	if err != nil {
 		return nil, s.answer(err)
@@ -105,17 +113,21 @@ func (s *server) putRoute(ctx context.Context, in *putRouteInput) (*routeOutput,
 }
 
 // decodeRoute also accepts a route in the form of the API's answers.
-func decodeRoute(raw []byte) (r domain.Route, err error) {
+func decodeRoute(raw []byte) (r routeBody, err error) {
 	var sent struct {
 		outbox.KeptRoute
 		importer.Moves
+		Source *string `json:"source"`
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&sent); err != nil {
 		return r, &domain.Error{Kind: domain.Invalid, Code: "json_invalid", Message: fmt.Sprintf("want an object with the members of a route: %v", err)}
 	}
-	return sent.Route, nil
+	if sent.Source != nil && strings.HasPrefix(*sent.Source, importer.SourcePrefix) {
+		sent.Source = nil // an answer that is carried back, perhaps with changes of which the import does not know
+	}
+	return routeBody{sent.Route, sent.Source}, nil
 }
 
 type deletedRoute struct {

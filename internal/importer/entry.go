@@ -52,10 +52,13 @@ const (
 // Tag returns the tag of schedules from the source.
 func (s Source) Tag() string {
 	if s.Label == "" {
-		return "import:" + s.Kind
+		return SourcePrefix + s.Kind
 	}
-	return "import:" + s.Kind + ":" + s.Label
+	return SourcePrefix + s.Kind + ":" + s.Label
 }
+
+// SourcePrefix begins the tags of all sources.
+const SourcePrefix = "import:"
 
 // originMark is before the part of a label that tells two sources of one name apart.
 const originMark = "@"

@@ -143,7 +143,7 @@ func (i *Importer) ApplyRoutes(ctx context.Context, rows []RouteRow, prune bool)
 	for _, r := range rows {
 		switch {
 		case r.Change == "new" || r.Change == "changed":
-			err = store.PutRoute(ctx, r.Route, r.Source)
+			err = store.PutRoute(ctx, r.Route, &r.Source)
 		case r.Change == "gone" && prune:
 			err = store.DeleteRoute(ctx, r.Pattern)
 		}

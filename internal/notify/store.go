@@ -274,6 +274,11 @@ func completed(
 		_ = json.Unmarshal([]byte(was.Definition), &old) // nothing of an unreadable one is kept
 	}
 	faults = append(faults, r.NewTexts(old)...)
+	if r.Source == nil {
+		r.Source = old.Source
+	} else if *r.Source == "" {
+		r.Source = nil
+	}
 	moved := given.URL != "" && was.URL != "" && given.URL != was.URL
 	switch {
 	case r.To == domain.Stream || r.To == "": // which was told

@@ -184,7 +184,7 @@ func (s *site) saveRoute(v *view) error {
 		v.showRoute(http.StatusOK, routeData{Pattern: v.r.PostFormValue("was"), Typed: v.r.PostForm, Moves: moves})
 		return nil
 	}
-	if err := v.Store.PutRoute(v.because(v.r.PostFormValue("why")), r, ""); err != nil {
+	if err := v.Store.PutRoute(v.because(v.r.PostFormValue("why")), r, nil); err != nil {
 		return v.routeRefused(err)
 	}
 	return v.redirect("/system/routes")

@@ -63,7 +63,7 @@ func TestLogHasChangesOfAllKinds(t *testing.T) {
 	if _, _, err := s.store.PutCalendar(ctx, domain.Calendar{Name: "a-calendar", Days: []calendar.Item{}}, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.store.PutRoute(ctx, domain.Route{Pattern: "app.*", Queue: "q"}, ""); err != nil {
+	if err := s.store.PutRoute(ctx, domain.Route{Pattern: "app.*", Queue: "q"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for address, names := range map[string][3]bool{

@@ -16,7 +16,7 @@ import (
 // calendarsAndEvents selects each calendar's row, and the data of its newest event.
 const calendarsAndEvents = `
 select coalesce(e.aggregate_id, c.id), coalesce(e.version, 0), coalesce(c.version, 0), coalesce(c.name, ''), coalesce(c.description, ''),
-    c.days::text, c.deleted_at is not null, e.data::text, coalesce(e.type, '') = 'calendar.deleted'
+    c.days::text, c.source, c.deleted_at is not null, e.data::text, coalesce(e.type, '') = 'calendar.deleted'
 from (
     select distinct on (aggregate_id) aggregate_id, version, type, data
     from tactus.outbox where topic = 'schedule' and type like 'calendar.%' order by aggregate_id, version desc, position desc
@@ -28,16 +28,18 @@ type calendarState struct {
 	Version, Is       int64
 	Name, Description string
 	Days, Data        *string
+	Source            *string
 	Deleted, Gone     bool // by its row, and by its event
 }
 
 // mendCalendar writes a row from an event, and adds an event with a new version, so that beats hear of the change.
 const mendCalendar = `
 with put as (
-    insert into tactus.calendars as c (id, name, version, description, days, created_at, updated_at, deleted_at)
-    select @id, @name, @version, @description, @days::text::json, clock_timestamp(), clock_timestamp(), case when @gone::boolean then clock_timestamp() end
+    insert into tactus.calendars as c (id, name, version, description, days, source, created_at, updated_at, deleted_at)
+    select @id, @name, @version, @description, @days::text::json, @source, clock_timestamp(), clock_timestamp(),
+        case when @gone::boolean then clock_timestamp() end
     on conflict (id) do update set name = excluded.name, version = excluded.version, description = excluded.description,
-        days = excluded.days, updated_at = excluded.updated_at, deleted_at = excluded.deleted_at
+        days = excluded.days, source = excluded.source, updated_at = excluded.updated_at, deleted_at = excluded.deleted_at
     where c.version = @is
     returning *
 )
@@ -54,7 +56,8 @@ func (r *Result) calendars(ctx context.Context, pool *pgxpool.Pool, config Confi
 		return fmt.Errorf("compare calendars: %w", err)
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s calendarState, err error) {
-		return s, row.Scan(&s.ID, &s.Version, &s.Is, &s.Name, &s.Description, &s.Days, &s.Deleted, &s.Data, &s.Gone)
+		return s, row.Scan(&s.ID, &s.Version, &s.Is, &s.Name, &s.Description, &s.Days, &s.Source, &s.Deleted, &s.Data,
+			&s.Gone)
 	})
 	if err != nil {
 		return fmt.Errorf("compare calendars: %w", err)
@@ -80,7 +83,7 @@ func (r *Result) calendars(ctx context.Context, pool *pgxpool.Pool, config Confi
 		}
 		tag, err := pool.Exec(ctx, mendCalendar, pgx.NamedArgs{
 			"id": s.ID, "name": told.Name, "version": max(s.Version, s.Is) + 1, "is": s.Is, "description": told.Description,
-			"days": string(days), "gone": s.Gone,
+			"days": string(days), "source": told.Source, "gone": s.Gone,
 		})
 		if err != nil {
 			return fmt.Errorf("mend calendar %s: %w", told.Name, err)
@@ -100,9 +103,12 @@ func (s calendarState) told() (told domain.Calendar, what string) {
 	}
 	days, err := json.Marshal(told.Days)
 	same := err == nil && s.Days != nil && string(days) == *s.Days && s.Name == told.Name && s.Is == s.Version &&
-		s.Description == told.Description && s.Deleted == s.Gone
+		s.Description == told.Description && alike(s.Source, told.Source) &&
+		s.Deleted == s.Gone
 	if same {
 		return told, ""
 	}
 	return told, "calendar " + told.Name + ": its row differs from its event"
 }
+
+func alike(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }

@@ -13,8 +13,9 @@ import (
 func TestCalendarsAreRebuilt(t *testing.T) {
 	t.Parallel()
 	w := filled(t)
-	for _, name := range []string{"spoiled", "lost", "deleted", "kept"} {
-		c := domain.Calendar{Name: name, Days: []calendar.Item{{From: "2027-01-01", Reason: "元日"}}}
+	source := "files"
+	for _, name := range []string{"spoiled", "lost", "deleted", "kept", "taken"} {
+		c := domain.Calendar{Name: name, Source: &source, Days: []calendar.Item{{From: "2027-01-01", Reason: "元日"}}}
 		if _, _, err := w.store.PutCalendar(t.Context(), c, 0); err != nil {
 			t.Fatal(err)
 		}
@@ -35,18 +36,19 @@ func TestCalendarsAreRebuilt(t *testing.T) {
 	w.sql(t, `update tactus.calendars set days = '[]' where name = 'spoiled'`)
 	w.sql(t, `update tactus.calendars set deleted_at = null where name = 'deleted'`)
 	w.sql(t, `delete from tactus.calendars where name = 'lost'`)
-	if r := rebuild(false); r.Different != 3 || r.Replaced != 0 {
+	w.sql(t, `update tactus.calendars set source = 'others' where name = 'taken'`)
+	if r := rebuild(false); r.Different != 4 || r.Replaced != 0 {
 		t.Errorf("spoiled: %+v", r)
 	}
-	if r := rebuild(true); r.Different != 3 || r.Replaced != 3 || r.Left != 0 {
+	if r := rebuild(true); r.Different != 4 || r.Replaced != 4 || r.Left != 0 {
 		t.Errorf("mended: %+v", r)
 	}
 	if r := rebuild(false); r.Different != 0 {
 		t.Errorf("after it: %+v", r)
 	}
-	for name, version := range map[string]int64{"spoiled": 2, "lost": 2, "kept": 1} {
+	for name, version := range map[string]int64{"spoiled": 2, "lost": 2, "kept": 1, "taken": 2} {
 		c, err := outbox.GetCalendar(t.Context(), w.pool, name)
-		if err != nil || c.Version != version || len(c.Days) != 1 || c.Days[0].Reason != "元日" {
+		if err != nil || c.Version != version || len(c.Days) != 1 || c.Days[0].Reason != "元日" || c.Source == nil || *c.Source != "files" {
 			t.Errorf("%s: %+v, %v", name, c, err)
 		}
 	}

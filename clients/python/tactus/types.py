@@ -114,6 +114,7 @@ Calendar = TypedDict("Calendar", {
     "name": 'str',
     "next": 'list[CalendarChange]',
     "size": 'int',
+    "source": NotRequired['str'],
     "updated_at": 'str',
     "used_by": NotRequired['int'],
     "version": 'int',
@@ -129,6 +130,7 @@ CalendarDefinition = TypedDict("CalendarDefinition", {
     "days": NotRequired['list[CalendarItem]'],
     "description": NotRequired['str'],
     "ics": NotRequired['str'],
+    "source": NotRequired['str'],
 })
 
 CalendarItem = Union['str', 'dict[str, Any]']
@@ -389,6 +391,7 @@ NotificationRule = TypedDict("NotificationRule", {
     "on": 'list[Literal["failed", "missed", "late", "unknown", "invalid", "never_fired", "recovered", "paused", "succeeded"]]',
     "paused_seconds": NotRequired['int'],
     "secret": NotRequired['str'],
+    "source": NotRequired['str'],
     "tags": NotRequired['list[str]'],
     "tasks": NotRequired['list[str]'],
     "to": 'Literal["webhook", "slack", "http", "ping", "stream"]',
@@ -411,6 +414,7 @@ NotificationRuleDefinition = TypedDict("NotificationRuleDefinition", {
     "on": 'list[Literal["failed", "missed", "late", "unknown", "invalid", "never_fired", "recovered", "paused", "succeeded"]]',
     "paused_seconds": NotRequired['int'],
     "secret": NotRequired['str'],
+    "source": NotRequired['str'],
     "tags": NotRequired['list[str]'],
     "tasks": NotRequired['list[str]'],
     "to": 'Literal["webhook", "slack", "http", "ping", "stream"]',
@@ -440,6 +444,7 @@ NotificationRuleListed = TypedDict("NotificationRuleListed", {
     "never_fired_seconds": NotRequired['int'],
     "on": 'list[Literal["failed", "missed", "late", "unknown", "invalid", "never_fired", "recovered", "paused", "succeeded"]]',
     "paused_seconds": NotRequired['int'],
+    "source": NotRequired['str'],
     "tags": NotRequired['list[str]'],
     "tasks": NotRequired['list[str]'],
     "to": 'Literal["webhook", "slack", "http", "ping", "stream"]',
@@ -594,6 +599,7 @@ RouteDefinition = TypedDict("RouteDefinition", {
     "queue": NotRequired['str'],
     "routing_key": NotRequired['str'],
     "soft_time_limit_seconds": NotRequired['int'],
+    "source": NotRequired['str'],
     "time_limit_seconds": NotRequired['int'],
 })
 
