@@ -2640,6 +2640,9 @@ type ChangedSchedule struct {
 	LastError *string    `json:"last_error,omitempty"`
 	LastRunAt *time.Time `json:"last_run_at"`
 
+	// LastRuntimeSeconds How long the newest run took, once it has ended.
+	LastRuntimeSeconds *float64 `json:"last_runtime_seconds,omitempty"`
+
 	// LastStatus Of the newest run.
 	LastStatus *string `json:"last_status,omitempty"`
 
@@ -2675,6 +2678,9 @@ type ChangedSchedule struct {
 
 	// OnlyCalendars Calendars on whose days alone something is due; at most 10. A schedule has this or exclude_calendars.
 	OnlyCalendars *[]string `json:"only_calendars,omitempty"`
+
+	// Owner Who keeps the definition: source:NAME of files that were applied, import:KIND:LABEL, or table:NAME of an adopted table. Nobody does of what was made by the API, the command line or the pages.
+	Owner *string `json:"owner,omitempty"`
 
 	// PauseGroup The operation that disabled it together with others; whoever undoes that operation enables these alone.
 	PauseGroup *string `json:"pause_group,omitempty"`
@@ -4000,6 +4006,9 @@ type Schedule struct {
 	LastError *string    `json:"last_error,omitempty"`
 	LastRunAt *time.Time `json:"last_run_at"`
 
+	// LastRuntimeSeconds How long the newest run took, once it has ended.
+	LastRuntimeSeconds *float64 `json:"last_runtime_seconds,omitempty"`
+
 	// LastStatus Of the newest run.
 	LastStatus *string `json:"last_status,omitempty"`
 
@@ -4034,6 +4043,9 @@ type Schedule struct {
 
 	// OnlyCalendars Calendars on whose days alone something is due; at most 10. A schedule has this or exclude_calendars.
 	OnlyCalendars *[]string `json:"only_calendars,omitempty"`
+
+	// Owner Who keeps the definition: source:NAME of files that were applied, import:KIND:LABEL, or table:NAME of an adopted table. Nobody does of what was made by the API, the command line or the pages.
+	Owner *string `json:"owner,omitempty"`
 
 	// PauseGroup The operation that disabled it together with others; whoever undoes that operation enables these alone.
 	PauseGroup *string `json:"pause_group,omitempty"`
@@ -4351,6 +4363,7 @@ type ScheduleFilter struct {
 
 	// Name At most 200 characters, unique among living schedules; made up when absent.
 	Name       *string `json:"name,omitempty"`
+	Owner      *string `json:"owner,omitempty"`
 	PauseGroup *string `json:"pause_group,omitempty"`
 	Q          *string `json:"q,omitempty"`
 
@@ -4360,6 +4373,7 @@ type ScheduleFilter struct {
 
 	// TaskName The name under which workers know the task.
 	TaskName *string `json:"task_name,omitempty"`
+	Text     *string `json:"text,omitempty"`
 }
 
 // ScheduleHistory defines model for ScheduleHistory.
@@ -4378,7 +4392,7 @@ type SchedulePage struct {
 	PerPage       *int64     `json:"per_page,omitempty"`
 	Schedules     []Schedule `json:"schedules"`
 
-	// Total How many there are; 100000 when there are more, and 10000 with q, tag, task_name, state or invalid=false. Not counted with page_size, page_token, sort, queue, last_status or pause_group.
+	// Total How many there are; 100000 when there are more, and 10000 with q, tag, task_name, state or invalid=false. Not counted with page_size, page_token, sort, queue, last_status, pause_group, text or owner.
 	Total *int64 `json:"total,omitempty"`
 }
 
@@ -4900,6 +4914,12 @@ type ListSchedulesParams struct {
 
 	// Q A part of the name, in either case.
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// Text A part of the name, the task, the category, a tag, or the description (of schedules whose definition has no more than 64 KiB), in either case.
+	Text *string `form:"text,omitempty" json:"text,omitempty"`
+
+	// Owner Those that this one keeps: source:NAME of files that were applied, import:KIND:LABEL, table:NAME of an adopted table; none for those of nobody.
+	Owner *string `form:"owner,omitempty" json:"owner,omitempty"`
 
 	// Queue Those that name this queue, or whose task's route does.
 	Queue *string `form:"queue,omitempty" json:"queue,omitempty"`

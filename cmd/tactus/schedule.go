@@ -79,10 +79,12 @@ type listCmd struct {
 	Task     string   `help:"Only schedules of this task."`
 	Query    string   `short:"q" help:"Only schedules whose names contain this text."`
 
+	Text       string `help:"Only schedules whose names, tasks, descriptions, categories or tags contain this text."`
+	Owner      string `placeholder:"OWNER" help:"Only schedules that this one keeps: source:NAME of files that were applied, import:KIND:LABEL, table:NAME of an adopted table; none for those of nobody."`
 	Queue      string `help:"Only schedules for this queue."`
 	LastStatus string `placeholder:"STATE" help:"Only schedules whose newest run is in this state."`
 	Sort       string `enum:",newest,name,next,last" default:"" help:"newest (first), name, next or last: by their next or last run."`
-	PageToken  string `placeholder:"TOKEN" help:"The next_page_token of the answer before, for lists with --queue, --last-status or --sort."`
+	PageToken  string `placeholder:"TOKEN" help:"The next_page_token of the answer before, for lists with --queue, --last-status, --text, --owner or --sort."`
 }
 
 // Run lists schedules.
@@ -91,7 +93,7 @@ func (c listCmd) Run(ctx context.Context, to console) error {
 	for name, value := range map[string]string{
 		"enabled": c.Enabled, "state": c.State, "invalid": c.Invalid, "category": c.Category,
 		"task_name": c.Task, "q": c.Query, "queue": c.Queue, "last_status": c.LastStatus, "sort": c.Sort,
-		"page_token": c.PageToken,
+		"page_token": c.PageToken, "text": c.Text, "owner": c.Owner,
 	} {
 		if value != "" {
 			query.Set(name, value)

@@ -48,14 +48,14 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 	switch {
 	case members["schedules"] != nil:
 		columns(table, members["schedules"], c.wider([]string{
-			"id", "name", "state", "trigger", "timezone", "next_run_at", "last_run_at", "last_status", "halted",
-			"invalid_reason",
-		}, "last_error", "success_rate", "task_name", "queue", "tags", "version")...)
+			"id", "name", "state", "trigger", "timezone", "next_run_at", "last_run_at", "last_status",
+			"runtime", "halted", "invalid_reason",
+		}, "last_error", "success_rate", "task_name", "queue", "tags", "owner", "version")...)
 	case members["history"] != nil:
 		columns(table, members["history"], "due_at", "executed_at", "status", "kind", "task_id", "reason", "error")
 	case members["runs"] != nil:
 		columns(table, members["runs"], c.wider([]string{
-			"due_at", "status", "schedule_name", "task_name", "runtime_seconds", "id", "error",
+			"due_at", "status", "schedule_name", "task_name", "runtime", "id", "error",
 		}, "kind", "queue", "worker", "lateness_seconds", "started_at", "finished_at")...)
 	case members["outcomes"] != nil:
 		columns(table, members["outcomes"], "id", "name", "outcome", "version", "run_id", "error")
@@ -69,9 +69,12 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 		columns(table, members["routes"], "pattern", "queue", "exchange", "routing_key", "priority", "expires_seconds",
 			"time_limit_seconds", "soft_time_limit_seconds", "ignore_result", "source")
 	case members["calendars"] != nil:
-		columns(table, members["calendars"], "name", "version", "size", "updated_at", "description")
+		columns(table, members["calendars"], c.wider([]string{"name", "version", "size", "updated_at", "description"},
+			"source")...)
 	case members["notification_rules"] != nil:
-		columns(table, members["notification_rules"], "name", "enabled", "on", "names", "tags", "tasks", "to", "url", "description")
+		columns(table, members["notification_rules"], c.wider([]string{
+			"name", "enabled", "on", "names", "tags", "tasks", "to", "url", "description",
+		}, "source")...)
 	case members["backfills"] != nil:
 		columns(table, members["backfills"], "id", "state", "from", "to", "total", "fired", "remaining", "left_out", "actor", "reason")
 	case members["due_times"] != nil:
@@ -133,12 +136,54 @@ func columns(to io.Writer, rows any, names ...string) {
 				cells[i] = trigger(members)
 			case "halted":
 				cells[i] = halted(members)
-			case "next_run_at", "last_run_at":
-				cells[i] += relative(cells[i], time.Now())
+			case "runtime":
+				cells[i] = tookOf(members)
+			default:
+				if strings.HasSuffix(name, "_at") {
+					cells[i] = here(cells[i])
+				}
+				if slices.Contains(toldApart, name) {
+					cells[i] += relative(cells[i], time.Now())
+				}
 			}
 		}
 		say(to, "%s\n", ours(strings.Join(cells, "\t")))
 	}
+}
+
+// toldApart are the times behind which stands how far away they are.
+var toldApart = []string{"next_run_at", "last_run_at", "due_at", "expires_at", "last_used_at"}
+
+// here returns a time in the zone of whoever reads the table, in which all of its times are, and in seconds.
+func here(text string) string {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return text
+	}
+	return at.Local().Format(time.RFC3339)
+}
+
+// tookOf returns how long a run took, or the last one of a schedule.
+func tookOf(members map[string]any) string {
+	for _, name := range []string{"runtime_seconds", "last_runtime_seconds"} {
+		if took, ok := members[name].(json.Number); ok {
+			if seconds, err := took.Float64(); err == nil {
+				return lasted(time.Duration(seconds * float64(time.Second)))
+			}
+		}
+	}
+	return "-"
+}
+
+// lasted is a time with about three digits.
+func lasted(took time.Duration) string {
+	switch {
+	case took >= time.Minute:
+		return took.Round(time.Second).String()
+	case took >= time.Second:
+		return took.Round(10 * time.Millisecond).String()
+	}
+	return took.Round(time.Millisecond).String()
 }
 
 // relative returns, for a time, its distance from now in the largest unit. For other texts it returns an empty text.

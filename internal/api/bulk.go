@@ -46,6 +46,8 @@ type schedulesFilter struct {
 	Name       string           `json:"name,omitempty"`
 	Query      string           `json:"q,omitempty"`
 	Queue      string           `json:"queue,omitempty"`
+	Text       string           `json:"text,omitempty"`
+	Owner      string           `json:"owner,omitempty"`
 	LastStatus domain.RunStatus `json:"last_status,omitempty"`
 	PauseGroup string           `json:"pause_group,omitempty"`
 }
@@ -80,7 +82,7 @@ func (b bulkBody) request() bulk.Request {
 	if f := b.Filter; f != nil {
 		r.Filter = &catalog.Filter{
 			Enabled: f.Enabled, Invalid: f.Invalid, Category: f.Category, Tags: f.Tags, Task: f.Task, Name: f.Name, Query: f.Query,
-			Queue: f.Queue, LastStatus: f.LastStatus, PauseGroup: f.PauseGroup,
+			Text: f.Text, Owner: f.Owner, Queue: f.Queue, LastStatus: f.LastStatus, PauseGroup: f.PauseGroup,
 		}
 	}
 	return r

@@ -78,7 +78,7 @@ type (
 	}
 	page struct {
 		Schedules     []catalog.Entry `json:"schedules"`
-		Total         *int64          `json:"total,omitempty" doc:"How many there are; 100000 when there are more, and 10000 with q, tag, task_name, state or invalid=false. Not counted with page_size, page_token, sort, queue, last_status or pause_group."`
+		Total         *int64          `json:"total,omitempty" doc:"How many there are; 100000 when there are more, and 10000 with q, tag, task_name, state or invalid=false. Not counted with page_size, page_token, sort, queue, last_status, pause_group, text or owner."`
 		Page          int             `json:"page,omitempty"`
 		PerPage       int             `json:"per_page,omitempty"`
 		NextPageToken *string         `json:"next_page_token,omitempty" doc:"Where the list goes on, when it is read by page_token; empty at its end. A page may hold fewer than asked for, even none, before the end."`
@@ -189,6 +189,8 @@ func (s *server) list(ctx context.Context, in *struct {
 	Name     string   `query:"name" maxLength:"200" doc:"The whole name."`
 	Query    string   `query:"q" maxLength:"200" doc:"A part of the name, in either case."`
 	IfNoneMatch
+	Text       string           `query:"text" maxLength:"200" doc:"A part of the name, the task, the category, a tag, or the description (of schedules whose definition has no more than 64 KiB), in either case."`
+	Owner      string           `query:"owner" maxLength:"220" doc:"Those that this one keeps: source:NAME of files that were applied, import:KIND:LABEL, table:NAME of an adopted table; none for those of nobody."`
 	Queue      string           `query:"queue" maxLength:"200" doc:"Those that name this queue, or whose task's route does."`
 	LastStatus domain.RunStatus `query:"last_status" enum:"due,sent,started,retrying,succeeded,failed,revoked,expired,unknown" doc:"Those whose newest run is in this state."`
 	PauseGroup string           `query:"pause_group" maxLength:"200" doc:"Those that were disabled together by this operation."`
@@ -207,7 +209,9 @@ func (s *server) list(ctx context.Context, in *struct {
 		filter.Invalid = &invalid
 	}
 	filter.Queue, filter.LastStatus, filter.PauseGroup = in.Queue, in.LastStatus, in.PauseGroup
-	if in.PageSize > 0 || in.PageToken != "" || in.Sort != "" || in.Queue != "" || in.LastStatus != "" || in.PauseGroup != "" {
+	filter.Text, filter.Owner = in.Text, in.Owner
+	if in.PageSize > 0 || in.PageToken != "" || in.Sort != "" ||
+		in.Queue+string(in.LastStatus)+in.PauseGroup+in.Text+in.Owner != "" {
 		if in.Page > 1 {
 			return nil, s.answer(&domain.Error{Kind: domain.Invalid, Code: "parameter_invalid", Field: "page", Message: "this list is read by page_token, not by page"})
 		}

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -26,12 +27,60 @@ type Filter struct {
 
 	// Only Schedules, Choose and BoardPart know the following.
 	Queue      string           // named by the schedule or by the route of its task
+	Text       string           // a part of the name, task, description, category or a tag; case does not matter
+	Owner      string           // see Entry.Owner; or Nobody
 	LastStatus domain.RunStatus // of the newest run
 	PauseGroup string           // the operation that disabled them
 }
 
 // isInvalid is true for invalid schedules. Its text equals the condition of the index schedules_invalid_newest.
 var isInvalid = `s.invalid_reason is not null or ` + beyondYears
+
+// Nobody owns schedules that were made by the API, the command line or the pages.
+const Nobody = "none"
+
+const ofTable = "table:"
+
+// ownerTags begin the tags by which schedules tell which files, or which import, they come from.
+var ownerTags = []string{"source:", "import:"}
+
+// owner returns the owner of a schedule, or an empty text.
+func owner(managedBy string, tags []string) string {
+	if managedBy != "" {
+		return ofTable + managedBy
+	}
+	for _, prefix := range ownerTags {
+		for _, tag := range tags {
+			if strings.HasPrefix(tag, prefix) {
+				return tag
+			}
+		}
+	}
+	return ""
+}
+
+func (f Filter) checkOwner() error {
+	known := f.Owner == "" || f.Owner == Nobody || strings.HasPrefix(f.Owner, ofTable)
+	for _, prefix := range ownerTags {
+		known = known || strings.HasPrefix(f.Owner, prefix)
+	}
+	if known {
+		return nil
+	}
+	return &domain.Error{
+		Kind: domain.Invalid, Code: "parameter_invalid", Field: "owner",
+		Message: fmt.Sprintf("%.200q: want source:NAME, import:KIND:LABEL, table:NAME, or none", f.Owner),
+	}
+}
+
+// tags are those of the schedules that the filter selects: an owner may be one.
+func (f Filter) tags() []string {
+	tags := append([]string{}, f.Tags...)
+	if f.Owner != "" && f.Owner != Nobody && !strings.HasPrefix(f.Owner, ofTable) {
+		tags = append(tags, f.Owner)
+	}
+	return tags
+}
 
 // chosen has the states of domain.Schedule.State.
 var chosen = `
@@ -123,7 +172,7 @@ func (f Filter) findByIndex(ctx context.Context, tx pgx.Tx) (page []string, tota
 
 func (f Filter) args(ctx context.Context) pgx.NamedArgs {
 	return scoped(ctx, pgx.NamedArgs{
-		"enabled": f.Enabled, "state": f.State, "invalid": f.Invalid, "category": f.Category, "tags": append([]string{}, f.Tags...),
+		"enabled": f.Enabled, "state": f.State, "invalid": f.Invalid, "category": f.Category, "tags": f.tags(),
 		"task": f.Task, "name": f.Name, "query": f.Query, "calendar": f.Calendar, "limit": f.Limit, "offset": f.Offset, "most": f.most(ctx) + 1,
 	})
 }

@@ -44,6 +44,7 @@ type Entry struct {
 	State     string           `json:"state" enum:"active,paused,completed,invalid" doc:"Only an active schedule fires. A completed one can fire no more."`
 	LastRunAt *time.Time       `json:"last_run_at"`
 	NextRunAt *time.Time       `json:"next_run_at"`
+	Owner     string           `json:"owner,omitempty" doc:"Who keeps the definition: source:NAME of files that were applied, import:KIND:LABEL, or table:NAME of an adopted table. Nobody does of what was made by the API, the command line or the pages."`
 	Warnings  []domain.Warning `json:"warnings,omitempty"`
 	Done      int64            `json:"-"` // runs that count for max_runs
 	Record
@@ -54,6 +55,7 @@ type Entry struct {
 type Record struct {
 	TotalRunCount *int64            `json:"total_run_count,omitempty" doc:"How many runs the history has, of the newest 10000; in the answer about one schedule."`
 	LastStatus    *domain.RunStatus `json:"last_status,omitempty" doc:"Of the newest run."`
+	LastRuntime   *float64          `json:"last_runtime_seconds,omitempty" doc:"How long the newest run took, once it has ended."`
 	LastError     *string           `json:"last_error,omitempty" doc:"Of the newest run that has one."`
 	SuccessRate   *float64          `json:"success_rate,omitempty" doc:"Of the newest runs whose end is known, the part that succeeded."`
 }
@@ -136,6 +138,8 @@ type entryRow struct {
 	TriggerSetAt  time.Time
 	LastRunAt     *time.Time
 	LastStatus    *domain.RunStatus
+	LastStart     *time.Time
+	LastEnd       *time.Time
 	LastError     *string
 	SuccessRate   *float64
 	Done          int64
@@ -148,17 +152,20 @@ type entryRow struct {
 var entryColumns = `select s.id, s.version, s.definition,
     coalesce(s.invalid_reason, case when (` + beyondYears + `) then '` + sqlexpr.NotInYears + `' end, ''), coalesce(s.managed_by, ''),
     ` + sqlexpr.InYears("s.created_at") + `, ` + sqlexpr.InYears("s.updated_at") + `, ` + sqlexpr.InYears("s.effective_from") + `, ` + sqlexpr.InYears("s.trigger_set_at") + `,
-    ` + sqlexpr.InYears("r.fired_at") + `, r.status, (select error from tactus.runs where id = r.failed_id and due_at = r.failed_at), r.success_rate,
+    ` + sqlexpr.InYears("r.fired_at") + `, r.status, ` + sqlexpr.InYears("r.started_at") + `,
+    ` + sqlexpr.InYears("r.finished_at") + `, (select error from tactus.runs where id = r.failed_id and due_at = r.failed_at), r.success_rate,
     coalesce(n.fired, 0), coalesce(n.fired >= ` + sqlexpr.PolicyMaxRuns + `, false), clock_timestamp(),
     ` + sqlexpr.Halt("s.") + `
 from tactus.schedules s
 left join lateral (
     select (array_agg(fired_at order by due_at desc))[1] as fired_at, (array_agg(status order by due_at desc))[1] as status,
+        (array_agg(started_at order by due_at desc))[1] as started_at,
+        (array_agg(finished_at order by due_at desc))[1] as finished_at,
         (array_agg(id order by due_at desc) filter (where failed))[1] as failed_id, max(due_at) filter (where failed) as failed_at,
         (count(*) filter (where status = 'succeeded'))::float8 / nullif(count(*) filter (where status in ('succeeded', 'failed', 'revoked', 'expired')), 0) as success_rate
     from (
-        select id, due_at, fired_at, status, error is not null as failed from (
-            select id, due_at, fired_at, status, error, waiting from tactus.runs where schedule_id = s.id
+        select id, due_at, fired_at, started_at, finished_at, status, error is not null as failed from (
+            select id, due_at, fired_at, started_at, finished_at, status, error, waiting from tactus.runs where schedule_id = s.id
                 order by due_at desc limit 1000
         ) looked_at
         where status not in ('missed', 'skipped', 'excluded') and not waiting order by due_at desc limit 100
@@ -204,9 +211,12 @@ func (r entryRow) entry(ctx context.Context, sets *setsReader) (Entry, error) {
 		e.InvalidReason = cmp.Or(e.InvalidReason, fmt.Sprintf("its definition cannot be read: %v", err))
 	}
 	e.always()
-	e.State = e.Schedule.State()
+	e.State, e.Owner = e.Schedule.State(), owner(r.ManagedBy, e.Tags)
 	e.Warnings, e.Done = e.Definition.Warnings(), r.Done
 	e.LastStatus, e.LastError, e.SuccessRate = r.LastStatus, r.LastError, r.SuccessRate
+	if !backwards(r.LastStart, r.LastEnd) {
+		e.LastRuntime = between(r.LastStart, r.LastEnd)
+	}
 	if r.LastRunAt != nil {
 		last := r.LastRunAt.UTC()
 		e.LastRunAt = &last

@@ -131,18 +131,30 @@ func readEntries(ctx context.Context, tx pgx.Tx, ids []string) ([]Entry, error) 
 	return entries, nil
 }
 
-// mostLooked is how many schedules a page examines one by one, because the filter asks for a queue or a last status.
+// mostLooked is how many schedules a page examines one by one, because the filter asks for a queue, a text, an owner or
+// a last status.
 const mostLooked = 1_000
 
 // looks reports whether schedules have to be looked at one by one, beyond what their own columns say.
-func (f Filter) looks() bool { return f.Queue != "" || f.LastStatus != "" }
+func (f Filter) looks() bool {
+	return f.Queue != "" || f.LastStatus != "" || f.Text != "" || f.Owner == Nobody || strings.HasPrefix(f.Owner, ofTable)
+}
+
+// saysText is true of schedules one of whose texts has @text as a part.
+const saysText = `(@text::text = '' or strpos(lower(concat_ws(chr(10), s.name, ` + sqlexpr.TaskName + `, s.category,
+        array_to_string(s.tags, chr(10)), ` + sqlexpr.Description + `)), lower(@text)) > 0)`
+
+// isOwned is true of schedules of the table @managed_by, or of nobody.
+const isOwned = `(@managed_by::text = '' or s.managed_by = @managed_by) and (not @of_nobody::boolean or s.managed_by is null
+        and not exists (select from unnest(s.tags) as tag where tag ^@ 'source:' or tag ^@ 'import:'))`
 
 // partSQL finds a part of a list behind a key, in an order. If schedules have to be examined one by one, it examines at
 // most mostLooked of them.
 func partSQL(key, direction, behind string) string {
 	return `
 with looked as materialized (
-    select s.id, s.name, s.created_at, s.task, row_number() over () as nth from (
+    select s.id, s.name, s.created_at, s.task, s.definition, s.category, s.tags, s.managed_by,
+        row_number() over () as nth from (
         select s.* from tactus.schedules s where s.deleted_at is null
             and (@pause_group::text = '' or s.pause_group = @pause_group) and ` + behind + chosen + `
         order by ` + key + ` ` + direction + `, s.id ` + direction + ` limit @look::bigint
@@ -150,6 +162,7 @@ with looked as materialized (
 ),
 fits as materialized (
     select s.id, s.nth from looked s where (@queue::text = '' or ` + sqlexpr.TaskQueue + ` = @queue)
+        and ` + saysText + ` and ` + isOwned + `
         and (@last_status::text = '' or (
             select status from (
                 select r.status, r.due_at, r.waiting from tactus.runs r where r.schedule_id = s.id order by r.due_at desc limit 100
@@ -177,6 +190,10 @@ func (f Filter) part(ctx context.Context, tx pgx.Tx, order Order, p Page) (ids [
 	}
 	args := f.args(ctx)
 	args["queue"], args["last_status"], args["pause_group"] = f.Queue, string(f.LastStatus), f.PauseGroup
+	args["text"], args["managed_by"], args["of_nobody"] = f.Text, "", f.Owner == Nobody
+	if table, ok := strings.CutPrefix(f.Owner, ofTable); ok {
+		args["managed_by"] = table
+	}
 	args["limit"], args["look"] = p.Size, p.Size
 	if f.looks() {
 		args["look"] = max(p.Size, mostLooked)

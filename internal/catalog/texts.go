@@ -47,7 +47,11 @@ func checkTexts(tags []string, texts map[string]string) error {
 }
 
 func (f Filter) check() error {
+	if err := f.checkOwner(); err != nil {
+		return err
+	}
 	return checkTexts(f.Tags, map[string]string{
+		"text": f.Text, "owner": f.Owner,
 		"category": f.Category, "task_name": f.Task, "name": f.Name, "q": f.Query, "calendar": f.Calendar,
 		"queue":       f.Queue,
 		"pause_group": f.PauseGroup, "state": f.State, "last_status": string(f.LastStatus),

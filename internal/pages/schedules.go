@@ -69,6 +69,7 @@ type choice struct {
 type listFilter struct {
 	Query, State, Task, Category string
 	Last, Queue, Calendar        string
+	Text, Owner                  string
 	Tags                         []string
 	Order                        catalog.Order
 	Page                         int
@@ -79,6 +80,7 @@ func filterOf(q url.Values) listFilter {
 	f := listFilter{
 		Query: q.Get("q"), State: q.Get("state"), Task: q.Get("task"), Category: q.Get("category"), Order: catalog.Order(q.Get("order")), Page: 1,
 		Last: q.Get("last"), Queue: q.Get("queue"), Calendar: q.Get("calendar"), Token: q.Get("after"),
+		Text: q.Get("text"), Owner: q.Get("owner"),
 	}
 	for _, tag := range q["tag"] {
 		if tag != "" && !slices.Contains(f.Tags, tag) && len(f.Tags) < 50 {
@@ -104,6 +106,7 @@ func (f listFilter) chosen() url.Values {
 	q := url.Values{}
 	for name, value := range map[string]string{
 		"q": f.Query, "state": f.State, "task": f.Task, "category": f.Category, "last": f.Last, "queue": f.Queue, "calendar": f.Calendar,
+		"text": f.Text, "owner": f.Owner,
 	} {
 		if value != "" {
 			q.Set(name, value)
@@ -139,7 +142,7 @@ func (f listFilter) address() string {
 func (f listFilter) catalog() catalog.Filter {
 	c := catalog.Filter{
 		Query: f.Query, Task: f.Task, Category: f.Category, Tags: f.Tags, Limit: perPage, Offset: (f.Page - 1) * perPage,
-		LastStatus: domain.RunStatus(f.Last), Queue: f.Queue, Calendar: f.Calendar,
+		LastStatus: domain.RunStatus(f.Last), Queue: f.Queue, Calendar: f.Calendar, Text: f.Text, Owner: f.Owner,
 	}
 	switch f.State {
 	case domain.Unfit: // this state has an index of its own
@@ -277,6 +280,11 @@ func (v *view) chips(f listFilter) (chips []chip) {
 		without := f
 		without.Task = ""
 		add(v.T("task: %s", f.Task), without)
+	}
+	if f.Owner != "" {
+		without := f
+		without.Owner = ""
+		add(v.T("owner: %s", f.Owner), without)
 	}
 	if f.Category != "" {
 		without := f

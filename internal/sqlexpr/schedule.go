@@ -61,9 +61,18 @@ const (
 // surrogates without their other half. The members that are read by name have none: the program writes every character
 // of them as it is. A pair of surrogates, and one of backslashes, is matched first and put back: "\\u0000" is a
 // backslash and text. In the pattern ~ stands for a backslash, which standard_conforming_strings gives two meanings.
-const ReadableTask = `(case when strpos(s.task::text, chr(92) || 'u') = 0 then s.task else regexp_replace(s.task::text, replace(
+const ReadableTask = `(case when strpos(s.task::text, chr(92) || 'u') = 0 then s.task
+    else regexp_replace(s.task::text, ` + notDecoded + `)::json end)`
+
+const notDecoded = `replace(
     '(~~|~u[dD][89abAB][0-9a-fA-F]{2}~u[dD][c-fC-F][0-9a-fA-F]{2})|~u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})',
-    '~', repeat(chr(92), 2)), chr(92) || '1', 'g')::json end)`
+    '~', repeat(chr(92), 2)), chr(92) || '1', 'g'`
+
+// Description is that of the schedule s, read as its task is; null where there is none, and of a definition so large
+// that it would have to be unpacked among many others.
+const Description = `case when pg_column_size(s.definition) <= 65536 then
+    (case when strpos(s.definition::text, chr(92) || 'u') = 0 then s.definition
+        else regexp_replace(s.definition::text, ` + notDecoded + `)::json end)->>'description' end`
 
 // The policy of the schedule s (tactus.schedules) is a text of our own, in canonical form, without a word of a user.
 // Reading it by its bytes raises for no row, whatever somebody has made of one by hand. Seconds have at most ten
