@@ -38,6 +38,7 @@ type commands struct {
 	Migrate   migrateCmd    `cmd:"" help:"Bring the database's schema up to date."`
 	Schedule  scheduleCmd   `cmd:"" help:"Create, read and change schedules."`
 	Runs      runsCmd       `cmd:"" help:"Show the runs of all schedules, run them again, or cancel them."`
+	Events    logCmd        `cmd:"" help:"Show who changed what, from the log, or print changes as they are committed."`
 	Route     routeCmd      `cmd:"" help:"Show and change routes, which say where tasks go when their schedules name no queue."`
 	Backfill  backfillsCmd  `cmd:"" help:"Show the backfills of a schedule, or cancel one."`
 	Notify    notifyCmd     `cmd:"" help:"Show and change notification rules: who is told what of which schedules."`
@@ -171,6 +172,14 @@ func exitCode(err error, problems io.Writer) int {
 	}
 	if of, ok := errors.AsType[coded](err); ok {
 		return of.exitCode()
+	}
+	if faults := domain.FaultsOf(err); len(faults) > 0 { // of a command that speaks to the database itself
+		switch faults[0].Kind {
+		case domain.NotFound:
+			return exitNotFound
+		case domain.Conflict, domain.Stale:
+			return exitConflict
+		}
 	}
 	return exitFailure
 }
