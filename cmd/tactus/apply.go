@@ -402,7 +402,11 @@ var done = map[string]string{"create": "created", "change": "changed", "delete":
 func (c applyCmd) carryOut(ctx context.Context, to console, steps []step) error {
 	counts := map[string]int{}
 	var refused []string
-	for _, s := range steps {
+	bar := newProgress(to.problems, int64(len(steps)))
+	for n, s := range steps {
+		if !c.tabular() { // a line tells of each step
+			bar.at(int64(n + 1))
+		}
 		if (s.Outcome != "same" || s.always) && !c.DryRun {
 			var body any
 			if s.body != nil {

@@ -21,6 +21,8 @@ type bulkCmd struct {
 	Task       string     `help:"Only schedules of this task."`
 	Queue      string     `help:"Only schedules for this queue."`
 	Query      string     `short:"q" help:"Only schedules whose names contain this text."`
+	Text       string     `help:"Only schedules whose names, tasks, descriptions, categories or tags contain this text."`
+	Owner      string     `placeholder:"OWNER" help:"Only schedules that this one keeps: source:NAME, import:KIND:LABEL, table:NAME; none for those of nobody."`
 	LastStatus string     `placeholder:"STATE" help:"Only schedules whose newest run is in this state."`
 	PauseGroup string     `placeholder:"GROUP" help:"Only what the disabling of this name has disabled: enable puts back exactly that."`
 	DryRun     bool       `help:"Only show what would become of which."`
@@ -34,7 +36,7 @@ type bulkCmd struct {
 // Run changes schedules, a hundred in each request, and prints the outcome of each.
 func (c bulkCmd) Run(ctx context.Context, to console) error {
 	filter := filled("category", c.Category, "task_name", c.Task, "queue", c.Queue, "q", c.Query,
-		"last_status", c.LastStatus, "pause_group", c.PauseGroup)
+		"last_status", c.LastStatus, "pause_group", c.PauseGroup, "text", c.Text, "owner", c.Owner)
 	if c.Enabled != "" {
 		filter["enabled"] = c.Enabled == "true"
 	}
@@ -81,16 +83,16 @@ type bulkPage struct {
 
 func (c bulkCmd) all(ctx context.Context, to console, body, filter map[string]any) error {
 	done := bulkPage{Outcomes: []json.RawMessage{}, DryRun: c.DryRun}
-	err := c.inParts(ctx, "/schedules/bulk", c.IDs, filter, body, func(answer []byte) (next string, err error) {
+	err := c.inParts(ctx, to, "/schedules/bulk", c.IDs, filter, body, func(answer []byte) (next string, n int, err error) {
 		var page bulkPage
 		if err := json.Unmarshal(answer, &page); err != nil {
-			return "", err
+			return "", 0, err
 		}
 		done.Outcomes = append(done.Outcomes, page.Outcomes...)
 		if done.Group = page.Group; page.Group != "" {
 			body["group"] = page.Group // all parts are one operation
 		}
-		return page.Next, nil
+		return page.Next, len(page.Outcomes), nil
 	})
 	if err != nil {
 		return err

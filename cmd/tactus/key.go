@@ -166,7 +166,7 @@ func (f keyStore) id(ctx context.Context, key string) (domain.ID, error) {
 		}
 	}
 	if replaced == nil {
-		return domain.ID{}, fmt.Errorf("there is no active key named %q", key)
+		return domain.ID{}, missing(fmt.Sprintf("there is no active key named %q", key))
 	}
 	return *replaced, nil
 }
@@ -210,7 +210,7 @@ func (c keyRevokeCmd) revokeNamed(ctx context.Context) (answer []byte, err error
 		i := slices.IndexFunc(all, func(k access.KeyInfo) bool { return k.Name == c.Key && k.State != access.Revoked })
 		switch {
 		case i < 0 && answer == nil:
-			return nil, fmt.Errorf("there is no key named %q that is not revoked", c.Key)
+			return nil, missing(fmt.Sprintf("there is no key named %q that is not revoked", c.Key))
 		case i < 0:
 			return answer, nil
 		}

@@ -42,9 +42,16 @@ const (
 
 // at draws the bar with done of the total.
 func (p *progress) at(done int64) {
-	if now := time.Now(); done >= p.total || now.Sub(p.drawn) >= drawEvery {
+	if now := time.Now(); p.total >= 0 && done >= p.total || now.Sub(p.drawn) >= drawEvery {
 		p.drawn = now
 		fmt.Fprint(p.to, p.bar(done, now.Sub(p.began)))
+	}
+}
+
+// end draws what is done for the last time, where at did not know that it was.
+func (p *progress) end(done int64) {
+	if p.total < 0 && !p.drawn.IsZero() {
+		fmt.Fprint(p.to, p.bar(done, time.Since(p.began))+"\n")
 	}
 }
 
@@ -52,6 +59,9 @@ func (p *progress) bar(done int64, took time.Duration) string {
 	share := 1.0
 	if p.total > 0 {
 		share = min(1, float64(done)/float64(p.total))
+	}
+	if p.total < 0 { // nobody knows how many there are
+		return fmt.Sprintf("\r%d, %.0f/s", done, float64(done)/max(took.Seconds(), 0.001))
 	}
 	full := int(share * barWidth)
 	line := fmt.Sprintf("\r[%s%s] %3.0f%%  %d of %d, %.0f/s", strings.Repeat("#", full),

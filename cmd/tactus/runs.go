@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/wait"
 )
 
@@ -240,13 +241,13 @@ func (c manyRuns) act(ctx context.Context, to console, action string, body map[s
 		}
 	}
 	all := runPage{Runs: []json.RawMessage{}}
-	err = c.inParts(ctx, "/runs/"+action, c.IDs, filter, body, func(answer []byte) (next string, err error) {
+	err = c.inParts(ctx, to, "/runs/"+action, c.IDs, filter, body, func(answer []byte) (next string, n int, err error) {
 		var page runPage
 		if err := json.Unmarshal(answer, &page); err != nil {
-			return "", err
+			return "", 0, err
 		}
 		all.Runs = append(all.Runs, page.Runs...)
-		return page.Next, nil
+		return page.Next, len(page.Runs), nil
 	})
 	if err != nil {
 		return err
@@ -255,10 +256,16 @@ func (c manyRuns) act(ctx context.Context, to console, action string, body map[s
 }
 
 // inParts posts a body until it has been answered for all ids, a hundred at a time, or for all that a filter selects.
-// each reads an answer, and returns the token of the next part.
-func (c clientFlags) inParts(ctx context.Context, path string, ids []string, filter, body map[string]any,
-	each func(answer []byte) (next string, err error),
+// each reads an answer, and returns the token of the next part, and how many the answer is about.
+func (c clientFlags) inParts(ctx context.Context, to console, path string, ids []string, filter, body map[string]any,
+	each func(answer []byte) (next string, n int, err error),
 ) error {
+	total, done := int64(len(ids)), int64(0)
+	if total == 0 {
+		total = -1
+	}
+	bar := newProgress(to.problems, total)
+	defer func() { bar.end(done) }()
 	for {
 		if n := min(len(ids), 100); n > 0 {
 			body["ids"], ids = ids[:n], ids[n:]
@@ -269,10 +276,12 @@ func (c clientFlags) inParts(ctx context.Context, path string, ids []string, fil
 		if err != nil {
 			return err
 		}
-		next, err := each(answer)
+		next, n, err := each(answer)
 		if err != nil {
 			return fmt.Errorf("read the answer: %w", err)
 		}
+		done += int64(n)
+		bar.at(done)
 		if body["page_token"] = next; next == "" && len(ids) == 0 {
 			return nil
 		}
@@ -281,7 +290,7 @@ func (c clientFlags) inParts(ctx context.Context, path string, ids []string, fil
 
 // tellAll prints the outcomes, and returns an error if some runs were refused.
 func (c manyRuns) tellAll(to console, all runPage) error {
-	refused := 0
+	refused, unknown := 0, 0
 	for _, raw := range all.Runs {
 		var run struct{ Code, Outcome string }
 		if err := json.Unmarshal(raw, &run); err != nil {
@@ -289,6 +298,9 @@ func (c manyRuns) tellAll(to console, all runPage) error {
 		}
 		if run.Code != "" || slices.Contains([]string{"finished", "locked", "stream", "not_found"}, run.Outcome) {
 			refused++
+		}
+		if run.Code == domain.ErrRunNotFound.Code || run.Outcome == domain.ErrRunNotFound.Code {
+			unknown++
 		}
 	}
 	answer, err := json.Marshal(map[string]any{"run_outcomes": all.Runs, "dry_run": c.DryRun})
@@ -303,6 +315,9 @@ func (c manyRuns) tellAll(to console, all runPage) error {
 		chosen += " would be changed; this is a dry run, and nothing was done"
 	}
 	say(to.problems, "%s\n", chosen)
+	if unknown > 0 && unknown == len(all.Runs) {
+		return missing("there are no such runs")
+	}
 	if refused > 0 {
 		return fmt.Errorf("%d runs were refused: see above", refused)
 	}
