@@ -194,6 +194,7 @@ func TestJourneysInABrowser(t *testing.T) {
 	t.Run("what fails is shown on every page, and no script of it runs", s.showsEveryPage)
 	t.Run("several schedules are paused at once, and put back", s.pausesSeveral)
 	t.Run("who has a key for reading reads, and changes nothing", s.logsIn)
+	t.Run("the keyboard is enough", s.usesKeys)
 	t.Run("two people edit one schedule", s.twoEdit)
 	t.Run("a session that ends loses nothing", s.losesTheSession)
 	t.Run("a database that is away comes back", s.losesTheDatabase)

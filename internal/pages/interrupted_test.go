@@ -95,3 +95,43 @@ func (s *stack) twoEdit(t *testing.T) {
 		}
 	}
 }
+
+// usesKeys finds a schedule, goes through the list and opens one without a mouse.
+func (s *stack) usesKeys(t *testing.T) {
+	for _, name := range []string{"keys-1", "keys-2", "keys-3"} {
+		s.api(t, http.MethodPost, "/schedules", `{"name":"`+name+`","cron_expression":"0 0 1 1 *","task_name":"app.answer"}`)
+	}
+	b := s.tab(t)
+	press := func(key string) { b.do(chromedp.KeyEvent(key)) }
+	b.do(chromedp.Navigate(s.url + "/schedules?order=name"))
+	b.await("the whole page", `document.readyState === "complete" && document.querySelector("tr[data-row]") !== null`)
+	press("/")
+	b.await("the search", `document.activeElement.id === "q"`)
+	ask[bool](b, `document.activeElement.value = "", true`) // the protocol types what the page has prevented
+	b.do(chromedp.SendKeys(chromedp.CSS("#q"), "keys-"))
+	b.await("what was searched for", `document.querySelectorAll("tr[data-row]").length === 3 && location.search.includes("q=keys-")`)
+	press("\u001b")
+	for _, key := range []string{"j", "j", "j", "k"} {
+		press(key)
+	}
+	b.await("the row", `document.activeElement.innerText === "keys-2" && document.querySelector("tr.at").innerText.includes("keys-2")`)
+	press("?")
+	b.await("the list of keys", `document.querySelector("#keys").open`)
+	press("\u001b")
+	b.await("that it is closed", `!document.querySelector("#keys").open`)
+	press("\r")
+	b.await("the page of the schedule", `document.querySelector("h1")?.innerText === "keys-2" && location.pathname.length > 40`)
+	press("g")
+	press("l")
+	b.await("the log", `location.pathname === "/log" && document.readyState === "complete"`)
+	b.do(chromedp.SendKeys(chromedp.CSS("[name=actor]"), "nobody"))
+	ask[bool](b, `document.activeElement.blur(), true`)
+	b.await("the address of what was chosen", `location.search === "?actor=nobody" && document.querySelectorAll(".changes > li").length === 0`)
+	b.do(chromedp.Navigate(s.url + "/log"))
+	b.await("the whole log", `document.readyState === "complete" && document.querySelector(".changes > li") !== null`)
+	press("j")
+	b.await("its first change", `document.querySelector(".changes > li").classList.contains("at")`)
+	if faults := b.wentWrong(); len(faults) > 0 {
+		t.Error(faults)
+	}
+}

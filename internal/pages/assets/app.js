@@ -43,6 +43,13 @@
 
   // The live line. A page that nobody looks at has none.
   const lost = document.getElementById("lost");
+  // The address holds what a filter chooses. htmx leaves addresses alone, as it is told to have no history of its own.
+  function addressed(ctx) {
+    const form = ctx.sourceElement;
+    if (!form?.matches?.("form.filter")) return;
+    const chosen = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
+    history.replaceState(null, "", ctx.response.headers.get("HX-Replace-Url") || form.action + (chosen.size ? "?" + chosen : ""));
+  }
   let line, late, away = false, stale = false;
   function pulse() { htmx.trigger(body, "pulse"); }
   function tell() {
@@ -54,6 +61,7 @@
   body.addEventListener("htmx:finally:request", e => {
     const status = e.detail.ctx?.response?.status;
     if (status) { stale = status >= 400; tell(); }
+    if (status < 400) addressed(e.detail.ctx);
   });
   function connect() {
     line = new EventSource("/live");
