@@ -52,7 +52,7 @@ func (s guardedService) as(t *testing.T, key, method, path, body string) answer 
 	return s.do(t, method, path, body, "Authorization", "Bearer "+key)
 }
 
-// operation is one of the API, as its description has it.
+// operation is an operation of the API's description.
 type operation struct{ id, method, path string }
 
 func (s service) operations(t *testing.T) (all []operation) {
@@ -73,7 +73,7 @@ func (s service) operations(t *testing.T) (all []operation) {
 	return all
 }
 
-// TestEveryOperationDeclaresItsPermit is what a new operation fails without a line in permits.go.
+// TestEveryOperationDeclaresItsPermit checks that every operation has a line in permits.go.
 func TestEveryOperationDeclaresItsPermit(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{}
@@ -90,7 +90,7 @@ func TestEveryOperationDeclaresItsPermit(t *testing.T) {
 	}
 }
 
-// TestEveryRouteForEveryone asks every operation of the API as everyone there is.
+// TestEveryRouteForEveryone requests every operation of the API as a caller of every kind.
 func TestEveryRouteForEveryone(t *testing.T) {
 	t.Parallel()
 	s := serveGuarded(t)
@@ -125,7 +125,7 @@ func TestEveryRouteForEveryone(t *testing.T) {
 		}
 		about := path != op.path
 		if op.id == "stream-events" {
-			path += "?after=unknown" // else it does not end
+			path += "?after=unknown" // otherwise the stream does not end
 		}
 		body := ""
 		if op.method != "GET" && op.method != "DELETE" {
@@ -147,7 +147,7 @@ func TestEveryRouteForEveryone(t *testing.T) {
 			}
 		}
 		a := s.as(t, scoped.Key, op.method, path, body)
-		if a.status == 422 { // it takes another body
+		if a.status == 422 { // the operation wants another body
 			a = s.as(t, scoped.Key, op.method, path, "{}")
 		}
 		switch {
@@ -183,8 +183,8 @@ func TestScopesSeeNoUseOfCalendars(t *testing.T) {
 	}
 }
 
-// TestNothingAtAnAddress asks for what there is not, with bodies and without: the answer is a problem that says where
-// to look.
+// TestNothingAtAnAddress requests addresses that do not exist, with bodies and without: the answer is a problem that
+// says where to look.
 func TestNothingAtAnAddress(t *testing.T) {
 	t.Parallel()
 	s := serveGuarded(t)
@@ -320,8 +320,8 @@ func TestLifeOfAKey(t *testing.T) {
 	}
 }
 
-// TestExpiredKeysLeaveTheirNames makes keys with the name of one that has expired, several at once: one of them gets
-// it, the old one stays in the list and opens nothing.
+// TestExpiredKeysLeaveTheirNames makes several keys at once with the name of a key that has expired. One of them gets
+// the name; the expired key stays in the list and is refused.
 func TestExpiredKeysLeaveTheirNames(t *testing.T) {
 	t.Parallel()
 	s := serveGuarded(t)
@@ -351,7 +351,7 @@ func TestExpiredKeysLeaveTheirNames(t *testing.T) {
 	s.refusedSoon(t, old.Key, "credentials_expired")
 }
 
-// refusedSoon waits until a key is refused, in the second for which it may still be believed.
+// refusedSoon waits until a key is refused. It may still be accepted for a second.
 func (s guardedService) refusedSoon(t *testing.T, key, code string) {
 	t.Helper()
 	testenv.Eventually(t, "the key is refused", func() error {

@@ -43,7 +43,7 @@ func serveOver(t *testing.T, pool *pgxpool.Pool) service {
 	return service{server.URL + "/api/v1", pool}
 }
 
-// answer is what a request got.
+// answer is the response to a request.
 type answer struct {
 	status int
 	header http.Header
@@ -219,7 +219,8 @@ func TestPreviewPresetsAndNext(t *testing.T) {
 	}
 }
 
-// TestOneNameOftenAtOnce has 10,000 requests create the same name: one succeeds, the others are told.
+// TestOneNameOftenAtOnce has 10,000 requests create the same name at once: one succeeds, and the others are answered
+// that the name is taken.
 func TestOneNameOftenAtOnce(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -247,7 +248,7 @@ func TestOneNameOftenAtOnce(t *testing.T) {
 	}
 }
 
-// TestSlowClient begins a body and never ends it: it is told so, and nothing waits for it.
+// TestSlowClient begins a body and never ends it: the request times out with an answer, and nothing waits for it.
 func TestSlowClient(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -299,7 +300,7 @@ func TestDescriptionsAreReadAtOnce(t *testing.T) {
 	all.Wait()
 }
 
-// TestListInvalid lists what cannot be scheduled as it is, and the rest.
+// TestListInvalid lists the invalid schedules, and the others.
 func TestListInvalid(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -20,7 +20,7 @@ func rangeOf(from, to time.Time, members string) string {
 	return fmt.Sprintf(`{"from":%q,"to":%q%s}`, from.Format(time.RFC3339), to.Format(time.RFC3339), members)
 }
 
-// TestBackfill asks for one, first dry and then in earnest, reads it, and cancels it.
+// TestBackfill requests a backfill, first as a dry run and then for real, reads it, and cancels it.
 func TestBackfill(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -143,7 +143,8 @@ func TestBackfillRefused(t *testing.T) {
 	}
 }
 
-// TestBackfillOutOfScope is not found by whoever may not see its schedule, and nobody begins one who may only read.
+// TestBackfillOutOfScope checks that a caller who may not see a schedule does not find its backfills, and that a caller
+// who may only read cannot start one.
 func TestBackfillOutOfScope(t *testing.T) {
 	t.Parallel()
 	s := serveGuarded(t)

@@ -7,8 +7,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestNoRoomForLargeRuns asks for runs of a large task while too much waits to be handed over: one by one, and in bulk.
-// They are told to try again, and those of small tasks are recorded.
+// TestNoRoomForLargeRuns requests runs of a large task, one by one and in bulk, while too much waits to be handed over.
+// They are refused for now, and runs of small tasks are recorded.
 func TestNoRoomForLargeRuns(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -15,7 +15,8 @@ var codes = []string{
 	"overlap_requires_tracking", "payload_too_large",
 }
 
-// TestBadInput sends every fault that the API can tell apart, and checks that none left anything.
+// TestBadInput sends a request with each fault that the API has a code for, and checks that none of them writes
+// anything.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -120,8 +121,8 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// TestAllFaultsOfActions sends bodies with members that cannot be read beside others that are wrong: all are told, and
-// nothing happens.
+// TestAllFaultsOfActions sends bodies with members that cannot be decoded and others that are invalid. The answer names
+// all of them, and nothing is changed.
 func TestAllFaultsOfActions(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -171,7 +172,8 @@ func TestAllFaultsOfActions(t *testing.T) {
 	}
 }
 
-// TestUndeliverableChange has a schedule from before such were refused: it can be disabled, and mended.
+// TestUndeliverableChange has an undeliverable schedule, written before such schedules were refused: it can be
+// disabled, and mended.
 func TestUndeliverableChange(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -189,10 +191,10 @@ func TestUndeliverableChange(t *testing.T) {
 	s.do(t, "POST", at+"/disable", "").want(t, 200)
 	s.do(t, "PATCH", at, `{"headers":null}`).want(t, 200)
 	s.do(t, "PATCH", at, `{"queue":null,"stream":"s"}`).want(t, 200)
-	s.do(t, "PATCH", at, `{"headers":{"argsrepr":"x"}}`).want(t, 200) // a stream takes it
+	s.do(t, "PATCH", at, `{"headers":{"argsrepr":"x"}}`).want(t, 200) // a stream accepts it
 }
 
-// TestNextOfMaxRuns has some of its runs behind it.
+// TestNextOfMaxRuns has a schedule that has had some of its max_runs.
 func TestNextOfMaxRuns(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

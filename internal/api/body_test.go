@@ -18,7 +18,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// ofUnknown is a body of so many bytes, all of them members that nobody knows.
+// ofUnknown returns a body of size bytes, which consists of unknown members.
 func ofUnknown(size int) string {
 	var b strings.Builder
 	b.WriteByte('{')
@@ -29,7 +29,7 @@ func ofUnknown(size int) string {
 	return b.String()
 }
 
-// processorTime is what this process has used so far.
+// processorTime returns the processor time that this process has used so far.
 func processorTime(t *testing.T) time.Duration {
 	t.Helper()
 	var usage syscall.Rusage
@@ -39,8 +39,8 @@ func processorTime(t *testing.T) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// TestBodiesCostLittle sends bodies of as many unknown members as fit, several at once: no more than even a busy
-// machine judges in time. What they cost is measured in processor time and in memory.
+// TestBodiesCostLittle sends several bodies at once with as many unknown members as fit; so few that even a busy
+// machine checks them in time. It measures their cost in processor time and in memory.
 func TestBodiesCostLittle(t *testing.T) {
 	s := serve(t)
 	for _, c := range []struct {
@@ -75,8 +75,8 @@ func TestBodiesCostLittle(t *testing.T) {
 	}
 }
 
-// TestBodiesAreBoundedTogether has clients that begin large bodies and do not end them: once they are as large as they
-// may be together, who comes next is refused, and others are served.
+// TestBodiesAreBoundedTogether has clients that begin large bodies and do not end them. Once the bodies have reached
+// their common bound, the next one is refused, and other requests are served.
 func TestBodiesAreBoundedTogether(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -106,8 +106,8 @@ func TestBodiesAreBoundedTogether(t *testing.T) {
 	})
 }
 
-// beginBodies begins more bodies than there may be at once, each as large as it may be but for a byte, and returns the
-// answer that comes first.
+// beginBodies begins more bodies than there may be at once, each a byte shorter than the largest, and returns the first
+// answer.
 func beginBodies(t *testing.T, host string) (first string, hangUp func()) {
 	t.Helper()
 	var all []net.Conn

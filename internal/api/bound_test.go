@@ -24,7 +24,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// fill makes schedules, each with some runs, and many more of the last one; and the log of their creation.
+// fill makes schedules with some runs each, and many more runs of the last one; and the log of their creation.
 const fill = `
 insert into tactus.schedules (id, name, version, enabled, trigger, policy, effective_from, trigger_set_at, created_at, updated_at, category, tags, definition, task, invalid_reason)
 select ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'schedule ' || n, 1, n % 3 > 0, '{"cron":"* * * * *","timezone":"UTC"}', '{}',
@@ -49,8 +49,8 @@ func size() pgx.NamedArgs {
 	return pgx.NamedArgs{"schedules": 100_000, "runs": 1, "busy": 100_000}
 }
 
-// TestCostsAreBounded asks every endpoint about a full database: none takes more time or memory than its bound, however
-// much there is.
+// TestCostsAreBounded requests every endpoint on a full database: none takes more time or memory than its bound,
+// however much is stored.
 func TestCostsAreBounded(t *testing.T) {
 	s := serveOver(t, testenv.Connect(t, testenv.DirectURL(t))) // a pooler would share what watch sets
 	filled := time.Now()
@@ -242,9 +242,9 @@ func TestCostsAreBounded(t *testing.T) {
 		if took.ours+took.theirs <= c.most {
 			continue
 		}
-		// How many times as long as on a machine at rest a processor takes just now for the same.
+		// slowness is how much slower a processor does the same work now than on a machine at rest.
 		slowness := max(1, float64(yardstick(t, pool, effort))/float64(rest))
-		// Far from the bound: what has none is off by tens.
+		// Only a cost far above the bound is a fault: without a bound, a cost is tens of times as high.
 		if float64(took.ours+took.theirs) > slack*slowness*float64(c.most) {
 			t.Errorf("%s: %s and %s of PostgreSQL's, at most %.1f times %s", name, took.ours, took.theirs, slack*slowness, c.most)
 		}
@@ -262,15 +262,15 @@ func TestCostsAreBounded(t *testing.T) {
 	}
 }
 
-// cost is what a request takes.
+// cost is the cost of a request.
 type cost struct {
 	ours, theirs time.Duration // of the processors, in this process and in PostgreSQL's
 	mib          uint64        // allocated in this process
 	blocks       int           // that PostgreSQL looks at
 }
 
-// leastCost asks until a request takes no more than most of the processors, and seven times at most: what else the
-// machine does only ever adds to a cost. watched returns what PostgreSQL says it took, which costs this process more.
+// leastCost repeats a request, up to seven times, until it takes no more processor time than most: other programs can
+// only add to a cost. watched returns PostgreSQL's own count; counting adds to this process' cost.
 func leastCost(t *testing.T, most time.Duration, ask func(), watched func() (int, time.Duration)) cost {
 	t.Helper()
 	least := cost{ours: time.Hour, theirs: time.Hour, mib: math.MaxUint64}
@@ -289,13 +289,13 @@ func leastCost(t *testing.T, most time.Duration, ask func(), watched func() (int
 	return least
 }
 
-// slack is for what neighbours on a processor do to one request and not to the yardstick.
+// slack allows for programs on the same processor that slow down a request, but not the yardstick.
 const slack = 4
 
-// rest is what the yardstick takes on a machine that has nothing else to do.
+// rest is the processor time of the yardstick on a machine that does nothing else.
 const rest = 12 * time.Millisecond
 
-// yardstick is what a query whose work is always the same takes of a processor.
+// yardstick returns the processor time of a query whose work is always the same.
 func yardstick(t *testing.T, pool *pgxpool.Pool, effort *testenv.Effort) time.Duration {
 	t.Helper()
 	return effort.Least(func() {
@@ -326,7 +326,7 @@ func TestPagesAreBounded(t *testing.T) {
 	}
 	s.inTime(t, "/schedules?per_page=50").want(t, 200)
 	s.do(t, "GET", "/schedules/"+first.member(t, "id"), "").want(t, 200)
-	// Whoever goes on from page to page gets as many at once as there is room for, whatever was asked for.
+	// A page has as many schedules as there is room for, whatever limit the client asks for.
 	for _, sort := range []string{"", "&sort=name", "&sort=next"} {
 		seen, pages, token := map[string]bool{}, 0, ""
 		for done := false; !done; pages++ {
@@ -349,8 +349,8 @@ func TestPagesAreBounded(t *testing.T) {
 	}
 }
 
-// TestAnswersAreBoundedTogether has clients ask for large pages without reading them: their answers hold no more than
-// 64 MiB of documents together, and once they are gone others are answered.
+// TestAnswersAreBoundedTogether has clients that request large pages and do not read them. Their answers hold no more
+// than 64 MiB of documents together, and once these clients are gone, others are answered.
 func TestAnswersAreBoundedTogether(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -404,7 +404,7 @@ func TestAnswersAreBoundedTogether(t *testing.T) {
 	})
 }
 
-// inTime asks until the answer is not that a request took too long, which depends on what else the machine does.
+// inTime repeats a request while the answer is that it took too long, which may happen on a busy machine.
 func (s service) inTime(t *testing.T, path string, headers ...string) (a answer) {
 	t.Helper()
 	testenv.Eventually(t, "there is an answer", func() error {
@@ -459,7 +459,7 @@ func TestStreamsAreLimited(t *testing.T) {
 	})
 }
 
-// TestWorkIsGivenUp goes away while the database is at work: the database stops, too.
+// TestWorkIsGivenUp closes the connection of a request while the database works on it: the database stops, too.
 func TestWorkIsGivenUp(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -15,7 +15,7 @@ func TestCalendars(t *testing.T) {
 	if made.member(t, "version") != "1" || made.member(t, "used_by") != "0" || made.member(t, "size") != "2" {
 		t.Errorf("%s", made.body)
 	}
-	s.do(t, "PUT", "/calendars/jp-holidays", made.body).want(t, 200) // an answer may be sent back
+	s.do(t, "PUT", "/calendars/jp-holidays", made.body).want(t, 200) // an answer can be sent back as a request
 	got := s.do(t, "GET", "/calendars/jp-holidays?timezone=Asia/Tokyo", "").want(t, 200)
 	if got.member(t, "version") != "1" || !strings.Contains(got.body, `"from":"2127-05-03T00:00:00+09:00","to":"2127-05-06T00:00:00+09:00","reason":"Golden Week"`) {
 		t.Errorf("%s", got.body)
@@ -47,7 +47,7 @@ func TestCalendars(t *testing.T) {
 	}
 }
 
-// TestCalendarFaults tells all faults of a calendar at once, each by its code and place.
+// TestCalendarFaults checks that all faults of a calendar are answered at once, each with its code and place.
 func TestCalendarFaults(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -89,7 +89,8 @@ func TestCalendarFaults(t *testing.T) {
 	}
 }
 
-// TestSchedulesByCalendars has schedules name calendars: what they refuse, when they are due, and what a preview shows.
+// TestSchedulesByCalendars has schedules that name calendars. It checks which definitions are refused, when the
+// schedules are due, and what a preview shows.
 func TestSchedulesByCalendars(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

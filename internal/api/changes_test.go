@@ -7,7 +7,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 )
 
-// TestHistoryAsChanges changes a schedule, reads what changed, and goes back.
+// TestHistoryAsChanges changes a schedule, reads the changes, and reverts them.
 func TestHistoryAsChanges(t *testing.T) {
 	t.Parallel()
 	s := serveGuarded(t)

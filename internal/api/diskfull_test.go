@@ -10,9 +10,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestPostgresDiskFull gives Postgres files that cannot grow beyond 20 MB and a bit: it then writes a part of a page,
-// which is to it what a full disk is. What did not fit has left nothing, the rest goes on, and all does when there is
-// room again.
+// TestPostgresDiskFull limits PostgreSQL's files to a bit more than 20 MB. PostgreSQL then fails to write a whole page,
+// which it takes for a full disk. A write that does not fit leaves nothing behind, other requests are served meanwhile,
+// and all are when there is room again.
 func TestPostgresDiskFull(t *testing.T) {
 	t.Parallel()
 	server, url := testenv.Postgres(t, nil)

@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 )
 
-// TestDryRunsAnswerAsTheRealOnes asks for each change of many schedules twice, first as a dry run: both say the same of
-// each schedule, whatever refuses it, and the dry run leaves nothing behind.
+// TestDryRunsAnswerAsTheRealOnes requests each change of many schedules twice, first as a dry run. Both answers say the
+// same about each schedule, whatever the reason of a refusal is, and the dry run writes nothing.
 func TestDryRunsAnswerAsTheRealOnes(t *testing.T) {
 	t.Parallel()
 	s := serveGuarded(t)
@@ -30,7 +30,7 @@ func TestDryRunsAnswerAsTheRealOnes(t *testing.T) {
 	}
 	create(`,"stream":"orders","tags":["mine"]`)
 	create(`,"queue":"lists","tags":["mine"]`)
-	// state is all that a request may change.
+	// state returns everything that a request may change.
 	state := func() (all string) {
 		t.Helper()
 		if err := s.pool.QueryRow(t.Context(), `select concat_ws(' ', (select count(*) from tactus.outbox), (select count(*) from tactus.runs),
@@ -41,7 +41,7 @@ func TestDryRunsAnswerAsTheRealOnes(t *testing.T) {
 		}
 		return all
 	}
-	// twice returns the outcomes of a dry run, and fails where those of the real one differ.
+	// twice returns the outcomes of a dry run, and fails if those of the real request differ.
 	twice := func(path, list, request string) string {
 		t.Helper()
 		before := state()

@@ -29,7 +29,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// eventPage is what GET /events answers.
+// eventPage is an answer to GET /events.
 type eventPage struct {
 	Events []struct {
 		ID, Type, Subject, Epoch string
@@ -50,7 +50,7 @@ func (s service) events(t *testing.T, query url.Values) (page eventPage) {
 	return page
 }
 
-// told is what a page tells: "name version type".
+// told returns the events of a page, each as "name version type".
 func (p eventPage) told() []string {
 	told := []string{}
 	for _, e := range p.Events {
@@ -104,7 +104,7 @@ func TestEventsByPage(t *testing.T) {
 	}
 }
 
-// forged is a cursor of the same life with another snapshot.
+// forged returns a cursor with the same life of the log and another snapshot.
 func forged(t *testing.T, cursor, snapshot string) string {
 	t.Helper()
 	raw, err := base64.RawURLEncoding.DecodeString(cursor)
@@ -115,8 +115,8 @@ func forged(t *testing.T, cursor, snapshot string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(life + "|" + snapshot + "||0"))
 }
 
-// TestEventsThatCommitLate has a transaction draw the lowest position and commit last: a reader who is past that
-// position gets its event all the same, in the middle of a page too.
+// TestEventsThatCommitLate has a transaction that draws the lowest position and commits last. A reader that is past
+// this position gets the event all the same, even in the middle of a page.
 func TestEventsThatCommitLate(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -143,8 +143,8 @@ func TestEventsThatCommitLate(t *testing.T) {
 	}
 }
 
-// TestEventsWhileManyWrite reads along, a few at a time, while transactions commit, roll back and overlap: every
-// committed event comes once, each schedule's in order.
+// TestEventsWhileManyWrite reads events, a few at a time, while transactions commit, roll back and overlap. Every
+// committed event comes once, and those of each schedule in order.
 func TestEventsWhileManyWrite(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -195,7 +195,7 @@ var errChanged = errors.New("changed my mind")
 func writeSome(ctx context.Context, s service, random *rand.Rand) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		first := random.IntN(5)
-		for _, n := range []int{first, first + 1 + random.IntN(3)} { // in one order, so that none waits in a circle
+		for _, n := range []int{first, first + 1 + random.IntN(3)} { // always in the same order, to avoid deadlocks
 			d := domain.Definition{Name: fmt.Sprint("s", n), IntervalSeconds: 60, TaskName: "t", Description: fmt.Sprint(random.Int())}
 			if _, err := outbox.Put(ctx, tx, d); err != nil {
 				return err
@@ -324,7 +324,7 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 	}
 }
 
-// TestSlowBodiesAreToldThatTheServerStops shuts down while a client sends a body a byte at a time.
+// TestSlowBodiesAreToldThatTheServerStops shuts down while a client sends a body byte by byte.
 func TestSlowBodiesAreToldThatTheServerStops(t *testing.T) {
 	t.Parallel()
 	s, stop, served := serveUntil(t)
@@ -359,7 +359,8 @@ func TestSlowBodiesAreToldThatTheServerStops(t *testing.T) {
 	}
 }
 
-// TestEventsOfZones asks for what newer time zone data has moved, which is among no other events.
+// TestEventsOfZones requests the events about due times that newer time zone data has moved; pages of other events do
+// not have them.
 func TestEventsOfZones(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -381,7 +382,7 @@ func TestEventsOfZones(t *testing.T) {
 	}
 }
 
-// TestEventsOfRulesAndBackfills asks for what became of notification rules and backfills, by whom and why.
+// TestEventsOfRulesAndBackfills requests the events of notification rules and backfills, with who caused them and why.
 func TestEventsOfRulesAndBackfills(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -404,7 +405,8 @@ func TestEventsOfRulesAndBackfills(t *testing.T) {
 	}
 }
 
-// TestEventsThatCannotBeRead has somebody write to the log by hand what no event is: the others are read.
+// TestEventsThatCannotBeRead has rows in the log, written by hand, that are not events. The other events can still be
+// read.
 func TestEventsThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestExamples says what the description gives as examples, and compares the answers with those that it gives.
+// TestExamples sends the example requests of the description, and compares the answers with the example answers.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	const path = "examples.txt"
@@ -52,7 +52,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestEveryOperationHasAnExample is what a new operation fails without a request in examples.txt.
+// TestEveryOperationHasAnExample checks that every operation has a request in examples.txt.
 func TestEveryOperationHasAnExample(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -140,13 +140,13 @@ func firstEvent(t *testing.T, body io.Reader) string {
 	return ""
 }
 
-// exampleNames are the ids as they are on file, by what they are now.
+// exampleNames maps the ids of this run to those on file.
 type exampleNames map[string]string
 
 // aWeekBefore is a week before what is shown for now.
 const aWeekBefore = "2040-11-26T00:30:00Z"
 
-// real puts the ids of now into what is on file.
+// real replaces the ids on file by those of this run.
 func (n exampleNames) real(text string) string {
 	for id, shown := range n {
 		text = strings.ReplaceAll(text, shown, id)
@@ -164,7 +164,7 @@ var (
 	somePlace  = regexp.MustCompile(`("epoch": ?)"[^"]*"`)
 )
 
-// shown is a text with what differs each time replaced.
+// shown returns a text in which everything that differs from run to run is replaced.
 func (n exampleNames) shown(text string) string {
 	text = anID.ReplaceAllStringFunc(text, func(id string) string {
 		if n[id] == "" {

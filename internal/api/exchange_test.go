@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write golden files anew")
 
-// TestExchanges replays what clients say, as they have said it since before this API was rewritten, and compares the
+// TestExchanges replays requests of clients, some of which are older than the rewrite of this API, and compares the
 // answers with those on file. A file is a list of exchanges:
 //
 //	> METHOD path      the request, and its body in the lines after it
@@ -55,7 +55,7 @@ type exchanges struct {
 	ids map[string]string // as they are, by how they are shown
 }
 
-// replay says what the file says, and writes it with the answers of now.
+// replay sends the requests of a file, and returns its text with the answers of this run.
 func (e exchanges) replay(t *testing.T, text string) string {
 	t.Helper()
 	var out strings.Builder
@@ -83,7 +83,7 @@ func (e exchanges) replay(t *testing.T, text string) string {
 	return out.String()
 }
 
-// real puts ids where they are shown.
+// real replaces shown ids by the real ones.
 func (e exchanges) real(text string) string {
 	for shown, id := range e.ids {
 		text = strings.ReplaceAll(text, shown, id)
@@ -97,7 +97,7 @@ var (
 	aTaskN = regexp.MustCompile(`-[0-9a-f]{12}"`)
 )
 
-// shown is a body for reading, with what differs each time taken out.
+// shown returns a body in readable form, without what differs from run to run.
 func (e exchanges) shown(t *testing.T, body string) string {
 	t.Helper()
 	var b bytes.Buffer

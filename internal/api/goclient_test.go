@@ -51,7 +51,7 @@ func TestGoClientIsGenerated(t *testing.T) {
 	}
 }
 
-// TestGoClientKnowsWhatTakesKeys holds that the client gives an Idempotency-Key to each operation that remembers one,
+// TestGoClientKnowsWhatTakesKeys checks that the client sends an Idempotency-Key to each operation that remembers one,
 // and to no other.
 func TestGoClientKnowsWhatTakesKeys(t *testing.T) {
 	t.Parallel()

@@ -2,7 +2,7 @@ package api_test
 
 import "testing"
 
-// TestPauseAndSkip pauses and skips a schedule, and reads back who, why and until when.
+// TestPauseAndSkip pauses and skips a schedule, and reads back who did it, why and until when.
 func TestPauseAndSkip(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -36,13 +36,13 @@ func TestPauseAndSkip(t *testing.T) {
 	}
 	s.do(t, "POST", at+"/skip", ``).want(t, 200)
 	answer := s.do(t, "GET", at, "").want(t, 200)
-	s.do(t, "PUT", at, answer.body).want(t, 200) // what was answered can be sent back
+	s.do(t, "PUT", at, answer.body).want(t, 200) // an answer can be sent back as a request
 	if next := s.do(t, "GET", at+"/next?n=1", "").want(t, 200).member(t, "due_times.0"); next == answer.member(t, "skip_until") {
 		t.Errorf("a skipped due time is told as the next: %s", next)
 	}
 }
 
-// TestEnablingWhatFiresNoMore says of a completed and of an invalid schedule what has them fire again.
+// TestEnablingWhatFiresNoMore enables a completed and an invalid schedule. The answer says how to make them fire again.
 func TestEnablingWhatFiresNoMore(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

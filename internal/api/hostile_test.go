@@ -20,7 +20,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestHostileAddresses sends what no database takes wherever an address has room for it.
+// TestHostileAddresses sends texts that a database refuses, in every part of an address that takes a text.
 func TestHostileAddresses(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -69,7 +69,7 @@ func TestHostileAddresses(t *testing.T) {
 			t.Errorf("key %.20q: %d %s", key, got.status, got.body)
 		}
 	}
-	// The life of the log is in a cursor that is malformed behind it, too.
+	// Cursors with the right life of the log that are malformed behind it.
 	real, err := base64.RawURLEncoding.DecodeString(s.do(t, "GET", "/events", "").want(t, 200).member(t, "next"))
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func TestNamesAreTakenAsTheyAre(t *testing.T) {
 	for _, name := range []string{"a", "a/", "a//", "/a", "a/b", "a%2F", "a+b", "a b", "a?b", "a#b", "..", ".", "a/../b", "é", "🍜", "a;b", "enable", "\\"} {
 		at := "/schedules/by-name/" + url.PathEscape(name)
 		switch name {
-		case ".", "..": // which PathEscape leaves as they are, and every client takes for a step
+		case ".", "..": // PathEscape leaves them unchanged, and every client treats them as path segments
 			at = "/schedules/by-name/" + strings.ReplaceAll(name, ".", "%2E")
 		}
 		made := s.do(t, "PUT", at, `{"cron_expression":"* * * * *","task_name":"t"}`).want(t, 201)
@@ -105,11 +105,12 @@ func TestNamesAreTakenAsTheyAre(t *testing.T) {
 			t.Errorf("%q: %s", name, refused.body)
 		}
 	}
-	// A slash behind the address itself is none of the name.
+	// A slash at the end of the address does not belong to the name.
 	s.do(t, "PUT", "/schedules/by-name/a/", `{"cron_expression":"* * * * *","task_name":"t"}`).want(t, 200)
 }
 
-// TestManyCreatesOfOneName sends 2,000 at once: one makes the schedule, and all others are told that the name is taken.
+// TestManyCreatesOfOneName sends 2,000 requests at once: one creates the schedule, and all others are answered that the
+// name is taken.
 func TestManyCreatesOfOneName(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -137,8 +138,8 @@ func TestManyCreatesOfOneName(t *testing.T) {
 	}
 }
 
-// TestNothingIsAnsweredTwice listens to the server's own complaints through every kind of answer, and through clients
-// that go away in the middle of each.
+// TestNothingIsAnsweredTwice watches the logs of the API and of its HTTP server during every kind of answer, and while
+// clients go away in the middle of each.
 func TestNothingIsAnsweredTwice(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -177,7 +178,7 @@ func TestNothingIsAnsweredTwice(t *testing.T) {
 				if err := c.SetReadDeadline(time.Now().Add(time.Second / 2)); err != nil {
 					t.Fatal(err)
 				}
-				_, _ = c.Read(make([]byte, 1)) // some get none before they go
+				_, _ = c.Read(make([]byte, 1)) // some clients go before they get a byte
 			}
 			if err := c.(*net.TCPConn).SetLinger(0); err != nil {
 				t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestListsGoOnByToken reads schedules by tokens, sorted, and does not get again what it has.
+// TestListsGoOnByToken reads sorted schedules page by page, by tokens, and gets none of them twice.
 func TestListsGoOnByToken(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -45,7 +45,7 @@ func TestListsGoOnByToken(t *testing.T) {
 	s.do(t, "GET", "/schedules", "", "If-None-Match", before).want(t, 200)
 }
 
-// TestUpcoming tells what is due through a change of the clocks, cut and whole.
+// TestUpcoming requests the due times around a change of the clocks, in a cut and in a whole answer.
 func TestUpcoming(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -89,7 +89,7 @@ func TestUpcoming(t *testing.T) {
 	}
 }
 
-// TestManyAreChanged disables by a tag, puts back exactly what was on, and changes others in each way.
+// TestManyAreChanged disables schedules by a tag, enables exactly those again, and makes each other kind of change.
 func TestManyAreChanged(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -149,9 +149,8 @@ func TestManyAreChanged(t *testing.T) {
 	}
 }
 
-// TestManyGoOnBesideLockedOnes has somebody hold locks on thirty of forty schedules that are changed together: the
-// others are changed, and each that is locked is refused by that name, though a wait of seconds for each would take
-// longer than a request may.
+// TestManyGoOnBesideLockedOnes locks thirty of forty schedules that a request changes together. The others are changed,
+// and each locked one is refused as locked, although seconds of waiting for each would take longer than a request may.
 func TestManyGoOnBesideLockedOnes(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -10,9 +10,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestLockedScheduleTakesNoConnections has somebody lock one schedule, and a name that is not committed yet, while many
-// requests want to write to either, over a pool of four. Those are told which schedule it is, and meanwhile requests
-// about others are served: of those that wait, one for each of the two holds a connection.
+// TestLockedScheduleTakesNoConnections locks one schedule and a name that is not committed yet, while many requests
+// write to either, over a pool of four connections. Their answers name the schedule. Requests about other schedules are
+// served meanwhile, since of the waiting requests, only one for each of the two holds a connection.
 func TestLockedScheduleTakesNoConnections(t *testing.T) {
 	t.Parallel()
 	direct := testenv.DirectURL(t)
@@ -73,8 +73,8 @@ func TestLockedScheduleTakesNoConnections(t *testing.T) {
 	s.do(t, "PATCH", "/schedules/"+locked, `{"description":"free"}`).want(t, 200)
 }
 
-// TestLockedTable has somebody lock the whole table of the counts, as VACUUM FULL does: whoever reads schedules is told
-// so, and does not wait for as long as the lock is held.
+// TestLockedTable locks the whole table of the counts, as VACUUM FULL does. Requests that read schedules are answered
+// with this reason, and do not wait until the lock is released.
 func TestLockedTable(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -7,7 +7,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 )
 
-// TestFiltersRefuseLongTags asks by tags that no schedule can have.
+// TestFiltersRefuseLongTags filters by tags that are too long for any schedule.
 func TestFiltersRefuseLongTags(t *testing.T) {
 	t.Parallel()
 	s := serveGuarded(t)

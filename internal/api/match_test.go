@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestIfMatch holds every change to the version that the client has read.
+// TestIfMatch checks that every change is refused if the schedule no longer has the version that the client has read.
 func TestIfMatch(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -42,7 +42,7 @@ func TestIfMatch(t *testing.T) {
 	s.do(t, "DELETE", at, "").want(t, 404)
 }
 
-// TestRetriedTrigger repeats a request whose answer was lost: the run is the first one.
+// TestRetriedTrigger repeats a request whose answer was lost: the answer has the first run, and there is no second one.
 func TestRetriedTrigger(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -61,7 +61,7 @@ func TestRetriedTrigger(t *testing.T) {
 	s.do(t, "POST", "/schedules", minutely, "Idempotency-Key", strings.Repeat("k", 256)).want(t, 422)
 }
 
-// TestListFilters chooses schedules by their task and by several tags at once.
+// TestListFilters filters schedules by their task and by several tags at once.
 func TestListFilters(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -9,8 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/claims"
 )
 
-// TestRouteTellsWhatMoves sets and deletes routes, and asks before each what moves: what is told is what a run then
-// carries.
+// TestRouteTellsWhatMoves sets and deletes routes, each after a dry run that says which schedules move. The answer of
+// the dry run is where a run then goes.
 func TestRouteTellsWhatMoves(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -32,7 +32,7 @@ func TestRouteTellsWhatMoves(t *testing.T) {
 		{"PUT", "feeds.*", `{"queue": "feeds", "priority": 5}`, ""},
 		{"PUT", "feeds.new", `{"queue": "feeds", "priority": 5}`, ""}, // the same by another route
 		{"PUT", "feeds.new", `{"queue": "new", "priority": 5}`, "feeds.new odd, plain: queue: feeds -> new"},
-		{"DELETE", "feeds.*", "", ""}, // the route of the name goes before it
+		{"DELETE", "feeds.*", "", ""}, // the route of the full name takes precedence
 		{"PUT", "*.o%3Fher", `{"queue": "other"}`, "app.other other: queue: celery -> other"},
 		{"PUT", "nobody.*", `{"queue": "other"}`, ""},
 		{"DELETE", "feeds.new", "", "feeds.new own queue: priority: 5 -> 0; " +
@@ -71,7 +71,7 @@ select format('t%s*', n), 1, '', 'q', false, now() from generate_series(1, 998) 
 	}
 }
 
-// moves returns in words what an answer tells.
+// moves returns in words which schedules an answer says will move.
 func moves(t *testing.T, a answer) string {
 	t.Helper()
 	var told struct {
@@ -95,7 +95,7 @@ func moves(t *testing.T, a answer) string {
 	return strings.Join(all, "; ")
 }
 
-// TestMovesAreBounded has more schedules, and more groups of them, than are told, and says so.
+// TestMovesAreBounded has more schedules, and more groups of them, than an answer lists; the answer says so.
 func TestMovesAreBounded(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

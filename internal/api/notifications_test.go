@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestNotificationRules writes, reads and deletes rules. What is secret of them is in no answer but the first, in no
-// event, and stays as it is when a request leaves it out.
+// TestNotificationRules writes, reads and deletes rules. Their secrets are in no answer but the first and in no event,
+// and a request that leaves them out keeps them.
 func TestNotificationRules(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -20,7 +20,7 @@ func TestNotificationRules(t *testing.T) {
 	s.do(t, "PUT", "/notification-rules/night", rule).want(t, 200)
 	s.do(t, "PUT", "/notification-rules/night", strings.Replace(rule, "very-secret?token=hush", "…", 1)).want(t, 200)
 	got := s.do(t, "GET", "/notification-rules/night", "").want(t, 200)
-	s.do(t, "PUT", "/notification-rules/night", got.body).want(t, 200) // an answer may be sent back
+	s.do(t, "PUT", "/notification-rules/night", got.body).want(t, 200) // an answer can be sent back as a request
 	if got = s.do(t, "GET", "/notification-rules/night", "").want(t, 200); got.member(t, "version") != "1" || strings.Contains(got.body, "secret") {
 		t.Errorf("%s", got.body)
 	}
@@ -43,7 +43,7 @@ func TestNotificationRules(t *testing.T) {
 	s.do(t, "DELETE", "/notification-rules/night", "", "If-Match", `"1"`).want(t, 412)
 	s.do(t, "DELETE", "/notification-rules/night", "").want(t, 204)
 	s.do(t, "DELETE", "/notification-rules/night", "").want(t, 404)
-	s.do(t, "PUT", "/notification-rules/night", `{"on":["failed"],"to":"webhook"}`).want(t, 422) // the address went with it
+	s.do(t, "PUT", "/notification-rules/night", `{"on":["failed"],"to":"webhook"}`).want(t, 422) // the address went with the rule
 	var types, leaks string
 	if err := s.pool.QueryRow(t.Context(), `select string_agg(type || version, ' ' order by position) filter (where data->>'name' = 'night'),
 		coalesce(string_agg(data::text, ' ') filter (where data::text ~ 'hush|whsec'), '')
@@ -59,7 +59,7 @@ func TestNotificationRules(t *testing.T) {
 	}
 }
 
-// TestNotificationRuleFaults tells all faults of a rule at once, each by its code and place.
+// TestNotificationRuleFaults checks that all faults of a rule are answered at once, each with its code and place.
 func TestNotificationRuleFaults(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

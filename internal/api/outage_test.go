@@ -16,7 +16,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// serveOn serves a database that the test can break.
+// serveOn serves the API over a database that the test can break.
 func serveOn(t *testing.T, url string) service {
 	t.Helper()
 	pool, err := outbox.Connect(t.Context(), url)
@@ -40,7 +40,7 @@ func (s service) refused(t *testing.T, code, method, path, body string) {
 	}
 }
 
-// recovered waits until a request is answered as if nothing had been.
+// recovered waits until a request is answered as before the outage.
 func (s service) recovered(t *testing.T, method, path, body string, status int) {
 	t.Helper()
 	testenv.Eventually(t, "the API has recovered", func() error {
@@ -73,7 +73,7 @@ func TestPostgresDown(t *testing.T) {
 	} {
 		s.refused(t, "unavailable", c[0], c[1], c[2])
 	}
-	s.do(t, "POST", "/schedules", `{}`).want(t, 422) // what is wrong is wrong without a database
+	s.do(t, "POST", "/schedules", `{}`).want(t, 422) // an invalid body is refused without a database
 	if err := server.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +83,8 @@ func TestPostgresDown(t *testing.T) {
 	}
 }
 
-// TestPostgresSilent has the network swallow what Postgres answers: the request is told after a while, and the next
-// ones go on when the network is back.
+// TestPostgresSilent drops what PostgreSQL answers. The request is answered with an error after a while, and later ones
+// succeed when the network is back.
 func TestPostgresSilent(t *testing.T) {
 	t.Parallel()
 	proxy, through := testenv.Through(t, testenv.DirectURL(t))

@@ -1,4 +1,4 @@
 package api
 
-// Permits are what the operations demand of whoever calls them.
+// Permits are the permits that the operations demand of a caller.
 var Permits = permits

@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// putBack are definitions that between them give every member a value.
+// putBack are definitions that together give every member a value.
 var putBack = []string{
 	`{"name":"cron","description":"d","category":"c","tags":["a","b"],"enabled":false,"cron_expression":"0 9 * * *","cron_dialect":"vixie","timezone":"Asia/Tokyo",
 		"dst_gap":"skip","dst_overlap":"both","starts_at":"2020-01-01T00:00:00Z","ends_at":"2199-01-01T00:00:00Z","max_runs":5,"jitter_seconds":7,"spread_seconds":9,
@@ -37,7 +37,7 @@ update tactus.schedules set skip_until = '2198-01-01T00:00:00Z', skipped_by = 'a
     completed_at = case when name = 'once' then now() end
 where id = $1`
 
-// TestEveryGetCanBePutBack puts what was answered, whole, to each address that takes a definition: nothing changes.
+// TestEveryGetCanBePutBack sends each answer back, whole, to each address that takes a definition: nothing changes.
 func TestEveryGetCanBePutBack(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

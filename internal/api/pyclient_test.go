@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/api"
 )
 
-// pySchema is what is read of a schema.
+// pySchema is the part of a schema that the generator reads.
 type pySchema struct {
 	Type                 any                 `json:"type"`
 	Ref                  string              `json:"$ref"`
@@ -88,7 +88,7 @@ func (s pySchema) aliased() string {
 	return "Union[" + strings.Join(all, ", ") + "]"
 }
 
-// python is the type of what a schema describes.
+// python returns the Python type of a schema.
 func (s pySchema) python() string {
 	switch {
 	case s.Ref != "":

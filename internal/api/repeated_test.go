@@ -2,8 +2,8 @@ package api_test
 
 import "testing"
 
-// TestParametersAreGivenOnce gives parameters twice: those that are lists are answered by all of their values, and any
-// other is refused by its name.
+// TestParametersAreGivenOnce gives parameters twice: of a list, all values count; any other parameter is refused, and
+// the answer names it.
 func TestParametersAreGivenOnce(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestRoutesBeyondTheLimit says which limit a route is beyond.
+// TestRoutesBeyondTheLimit checks that the answer says which limit a route exceeds.
 func TestRoutesBeyondTheLimit(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

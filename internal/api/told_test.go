@@ -9,7 +9,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 )
 
-// TestRunsTellWhoTriggeredThem makes runs in every way in which somebody can, and asks who did, and why.
+// TestRunsTellWhoTriggeredThem makes runs in every way in which a caller can, and reads who made them, and why.
 func TestRunsTellWhoTriggeredThem(t *testing.T) {
 	t.Parallel()
 	s := serveGuarded(t)
@@ -72,7 +72,7 @@ func TestEveryKindOfChangeTellsWhoAndWhy(t *testing.T) {
 	} {
 		got := s.as(t, admin, "GET", "/events?type="+kind, "").want(t, 200)
 		by := got.member(t, "events.0.actor")
-		if kind == "calendar.deleted" { // by a function, which is told for whom
+		if kind == "calendar.deleted" { // deleted by an SQL function, which gets the actor as an argument
 			by = got.member(t, "events.0.onbehalfof")
 		}
 		if by != "key:ann" || got.member(t, "events.0.reason") != "why "+kind || got.member(t, "events.1") != "" {

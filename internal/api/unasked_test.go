@@ -27,7 +27,7 @@ var withoutLine = map[string]string{
 	"POST /schedules/{id}/revert":            "one schedule, and an event",
 }
 
-// unasked are the operations of the API, and the parameters of those that read, of which no line asks.
+// unasked returns the operations of the API, and the parameters of those that read, that no line requests.
 func unasked(t *testing.T, s service, asked map[string][]string) (missing []string) {
 	t.Helper()
 	var described struct {

@@ -8,8 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// TestTimesBeyondAllYears has somebody write by hand, or an older version on a worker's word, what JSON cannot say: the
-// row is shown as invalid, all others are served, and so are the histories.
+// TestTimesBeyondAllYears has times that JSON cannot express, as written by hand or by an older version that believed a
+// worker. The row is shown as invalid, and all others are served, with their histories.
 func TestTimesBeyondAllYears(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
