@@ -2,7 +2,8 @@
 
 -- The files that a calendar comes from, as whoever applies them names them: they may take away what they no longer have,
 -- and nothing of others. One that is deleted leaves its source, so that the next of its name is nobody's unless it says so.
-alter table tactus.calendars add column source text check (octet_length(source) <= 1024);
+alter table tactus.calendars add column source text;
+alter table tactus.calendars add constraint calendars_source_bounded check (octet_length(source) <= 1024) not valid;
 
 -- +goose StatementBegin
 create or replace function tactus.calendar_data(c tactus.calendars) returns json language sql stable parallel safe as $$

@@ -54,7 +54,7 @@ func TestEveryStatementCanBePrepared(t *testing.T) {
 }
 
 // needsNewest is where what came with the newest migrations is. What else serves runs without it.
-var needsNewest = regexp.MustCompile(`outbox/partition_(make|drop|detached)\.go|/backfills?\.go|internal/(adopt|deadletter|notify|shadow)/|beat/shadow\.go|outbox/owntask\.go|internal/(revoke/|catalog/rundetail\.go|results/retried\.go)|relay/(cancelled|unlisted)\.go|relay/ledger/(epoch|installation|refusal|sinks)\.go`)
+var needsNewest = regexp.MustCompile(`outbox/partition_(make|drop|detached)\.go|/backfills?\.go|internal/(adopt|deadletter|notify|shadow)/|beat/shadow\.go|outbox/(owntask|calendar_source)\.go|internal/projection/mendcalendar\.go|internal/(revoke/|catalog/rundetail\.go|results/retried\.go)|relay/(cancelled|unlisted)\.go|relay/ledger/(epoch|installation|refusal|sinks)\.go`)
 
 func prepare(ctx context.Context, conn *pgx.Conn, sql string) error {
 	if strings.Contains(sql, "@") {

@@ -70,9 +70,7 @@ const maxCalendars = 1000
 // putCalendar writes a calendar and its event, unless the calendar is the same already, or its version is not the
 // expected one (0: any). The calendar stays of its source; putCalendarOf says another one.
 const (
-	putCalendar   = calendarInto + calendarFrom + calendarIs + calendarWas + calendarEnds
-	putCalendarOf = calendarInto + `, source` + calendarFrom + `, nullif(@source::text, '')` + calendarIs +
-		`, source = excluded.source` + calendarWas + ` or c.source is distinct from excluded.source` + calendarEnds
+	putCalendar = calendarInto + calendarFrom + calendarIs + calendarWas + calendarEnds
 
 	calendarInto = `
 with changed as (
@@ -154,7 +152,7 @@ func writeCalendar(
 	}
 	put := putCalendar
 	if c.Source != nil {
-		put, args["source"] = putCalendarOf, *c.Source
+		put, args["source"] = withSource(), *c.Source
 	}
 	written, err := postgres.Collect(ctx, q, func(row pgx.CollectableRow) (v int64, err error) {
 		var at time.Time

@@ -42,7 +42,7 @@ func TestListTellsWhatPeopleAsk(t *testing.T) {
 		t.Fatalf("%+v, %+v", made, run)
 	}
 	list := tactus(t, append([]string{"schedule", "list"}, at...)...)
-	for _, want := range []string{"NEXT_RUN_AT", "LAST_STATUS", `Z \(in [23]d\)`, `Z \(\d+s ago\) +due `} {
+	for _, want := range []string{"NEXT_RUN_AT", "LAST_STATUS", `(Z|:\d\d) \(in [23]d\)`, `(Z|:\d\d) \(\d+s ago\) +due +-`} {
 		if !regexp.MustCompile(want).MatchString(list.out) {
 			t.Errorf("the table is without %s: %s", want, list.out)
 		}

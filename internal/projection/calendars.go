@@ -13,15 +13,17 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// calendarsAndEvents selects each calendar's row, and the data of its newest event.
+// calendarsAndEvents selects each calendar's row, and the data of its newest event. On a schema whose calendars have no
+// source, the name is that of what is joined.
 const calendarsAndEvents = `
 select coalesce(e.aggregate_id, c.id), coalesce(e.version, 0), coalesce(c.version, 0), coalesce(c.name, ''), coalesce(c.description, ''),
-    c.days::text, c.source, c.deleted_at is not null, e.data::text, coalesce(e.type, '') = 'calendar.deleted'
+    c.days::text, (select source from (select c.*) own), c.deleted_at is not null, e.data::text, coalesce(e.type, '') = 'calendar.deleted'
 from (
     select distinct on (aggregate_id) aggregate_id, version, type, data
     from tactus.outbox where topic = 'schedule' and type like 'calendar.%' order by aggregate_id, version desc, position desc
 ) e
-full join tactus.calendars c on c.id = e.aggregate_id`
+full join tactus.calendars c on c.id = e.aggregate_id,
+    (select null::text as source) without`
 
 type calendarState struct {
 	ID                domain.ID
@@ -31,21 +33,6 @@ type calendarState struct {
 	Source            *string
 	Deleted, Gone     bool // by its row, and by its event
 }
-
-// mendCalendar writes a row from an event, and adds an event with a new version, so that beats hear of the change.
-const mendCalendar = `
-with put as (
-    insert into tactus.calendars as c (id, name, version, description, days, source, created_at, updated_at, deleted_at)
-    select @id, @name, @version, @description, @days::text::json, @source, clock_timestamp(), clock_timestamp(),
-        case when @gone::boolean then clock_timestamp() end
-    on conflict (id) do update set name = excluded.name, version = excluded.version, description = excluded.description,
-        days = excluded.days, source = excluded.source, updated_at = excluded.updated_at, deleted_at = excluded.deleted_at
-    where c.version = @is
-    returning *
-)
-insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
-select 'schedule', id, version, case when deleted_at is null then 'calendar.updated' else 'calendar.deleted' end,
-    tactus.calendar_data(put), updated_at from put`
 
 // calendars compares the calendars with their events, and corrects them with config.Swap: before the schedules, which
 // may name only calendars that are there. It leaves a row without an event as it is, because nothing says what the row
@@ -81,14 +68,11 @@ func (r *Result) calendars(ctx context.Context, pool *pgxpool.Pool, config Confi
 		if err != nil {
 			return fmt.Errorf("encode days: %w", err)
 		}
-		tag, err := pool.Exec(ctx, mendCalendar, pgx.NamedArgs{
-			"id": s.ID, "name": told.Name, "version": max(s.Version, s.Is) + 1, "is": s.Is, "description": told.Description,
-			"days": string(days), "source": told.Source, "gone": s.Gone,
-		})
+		replaced, err := s.mend(ctx, pool, told, string(days))
 		if err != nil {
 			return fmt.Errorf("mend calendar %s: %w", told.Name, err)
 		}
-		r.Replaced += tag.RowsAffected()
+		r.Replaced += replaced
 	}
 	return nil
 }
@@ -103,8 +87,7 @@ func (s calendarState) told() (told domain.Calendar, what string) {
 	}
 	days, err := json.Marshal(told.Days)
 	same := err == nil && s.Days != nil && string(days) == *s.Days && s.Name == told.Name && s.Is == s.Version &&
-		s.Description == told.Description && alike(s.Source, told.Source) &&
-		s.Deleted == s.Gone
+		s.Description == told.Description && alike(s.Source, told.Source) && s.Deleted == s.Gone
 	if same {
 		return told, ""
 	}
