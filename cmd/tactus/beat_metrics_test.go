@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/tactus-dev/tactus/beat"
+	"github.com/tactus-dev/tactus/internal/processes"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -49,9 +50,9 @@ func TestWhatABeatDoesNotKnow(t *testing.T) {
 // histograms and the classic buckets, with the same counts.
 func TestHistogramsAreTwofold(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
-	b := c.start("beat")
-	c.create(`{"name":"n","task_name":"t","interval_seconds":1}`)
+	c := processes.New(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
+	b := c.Start("beat")
+	c.Create(`{"name":"n","task_name":"t","interval_seconds":1}`)
 	testenv.Eventually(t, "the lateness of runs is measured", func() error {
 		h := scrapeFamilies(t, b.URL()+"/metrics")["tactus_beat_fire_lateness_seconds"].GetMetric()[0].GetHistogram()
 		if h.GetSampleCount() < 2 {

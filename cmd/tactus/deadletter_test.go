@@ -10,6 +10,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/internal/deadletter"
+	"github.com/tactus-dev/tactus/internal/processes"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
@@ -92,11 +93,11 @@ func TestDeadletterCommand(t *testing.T) {
 // listen to Redis.
 func TestDeadlettersAreCounted(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
-	if _, err := c.pool.Exec(t.Context(), aside); err != nil {
+	c := processes.New(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
+	if _, err := c.Pool.Exec(t.Context(), aside); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []*testenv.Process{c.start("relay"), c.beat("one"), c.start("beat", "TACTUS_BEAT_NAME=deaf",
+	for _, p := range []*testenv.Process{c.Start("relay"), c.Beat("one"), c.Start("beat", "TACTUS_BEAT_NAME=deaf",
 		"CELERY_BEAT_REDIS_SYNC_ENABLED=false")} {
 		testenv.Eventually(t, "they are counted", func() error { // left out when counting takes too long
 			status, body := get(t, p.URL()+"/metrics")

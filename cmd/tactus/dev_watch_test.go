@@ -28,7 +28,7 @@ func TestDevMindsItsServers(t *testing.T) {
 	p.AwaitLog("PostgreSQL has ended by itself; starting it again")
 	p.AwaitLog("Redis has ended by itself; starting it again")
 	testenv.Eventually(t, "both servers run again", func() error {
-		if !isReady(t.Context(), p.URL()) {
+		if !p.IsReady() {
 			return errors.New("dev is not ready")
 		}
 		if p, err := os.ReadFile(filepath.Join(state, "postgres", "data", "postmaster.pid")); err != nil ||

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tactus-dev/tactus/internal/processes"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -76,12 +77,12 @@ func TestLogs(t *testing.T) {
 // TestRunsAreSummedUpInTheLog fires some runs. At the level info, the log has their sum, and not each step.
 func TestRunsAreSummedUpInTheLog(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, testenv.DirectURL(t), testenv.RedisURL(t), "TACTUS_LOG_LEVEL=info")
-	relay, beat := c.start("relay"), c.beat("b")
-	c.create(`{"name": "often", "task_name": "app.t", "interval_seconds": 1}`)
+	c := processes.New(t, testenv.DirectURL(t), testenv.RedisURL(t), "TACTUS_LOG_LEVEL=info")
+	relay, beat := c.Start("relay"), c.Beat("b")
+	c.Create(`{"name": "often", "task_name": "app.t", "interval_seconds": 1}`)
 	testenv.Eventually(t, "three runs are handed over", func() error {
 		var sent int
-		if err := c.pool.QueryRow(t.Context(), `select count(*) from tactus.runs where status = 'sent'`).Scan(&sent); err != nil || sent < 3 {
+		if err := c.Pool.QueryRow(t.Context(), `select count(*) from tactus.runs where status = 'sent'`).Scan(&sent); err != nil || sent < 3 {
 			return fmt.Errorf("%d, %w", sent, err)
 		}
 		return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/tactus-dev/tactus/internal/processes"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -24,12 +25,12 @@ const metricsDoc = "../../docs/metrics.md"
 // compares it with the table of docs/metrics.md, which -update writes.
 func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
-	c.create(`{"name":"n","task_name":"t","interval_seconds":3600}`)
+	c := processes.New(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
+	c.Create(`{"name":"n","task_name":"t","interval_seconds":3600}`)
 	families := map[string]*dto.MetricFamily{}
 	of := map[string][]string{}
 	for _, process := range []string{"api", "relay", "beat"} {
-		p := c.start(process)
+		p := c.Start(process)
 		var text string
 		testenv.Eventually(t, process+" has looked after its partitions, and counts a request", func() error {
 			if text = scrape(t, p.URL()+"/metrics"); !strings.Contains(text, `route="/metrics"`) ||

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/servers"
+	"github.com/tactus-dev/tactus/internal/processes"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/migrations"
 	"github.com/tactus-dev/tactus/outbox"
@@ -142,7 +143,7 @@ func TestProcessesWorkAsTheirRoles(t *testing.T) {
 	owner := testenv.Connect(t, r.as("owner"))
 	do := func(method, path, body string, want int) string {
 		t.Helper()
-		status, answer := ask(t, method, api.URL()+"/api/v1"+path, body)
+		status, answer := processes.Ask(t, method, api.URL()+"/api/v1"+path, body)
 		if status != want {
 			t.Errorf("%s %s: %d %s", method, path, status, answer)
 		}
@@ -207,7 +208,7 @@ func TestProcessesWorkAsTheirRoles(t *testing.T) {
 		}
 	})
 	for _, path := range []string{"/schedules", "/runs", "/events", "/calendars", "/routes", "/notification-rules", "/overview", "/system"} {
-		if status, answer := ask(t, "GET", api.URL()+"/api/v1"+path, ""); status >= 500 {
+		if status, answer := processes.Ask(t, "GET", api.URL()+"/api/v1"+path, ""); status >= 500 {
 			t.Errorf("GET %s: %d %s", path, status, answer)
 		}
 	}
@@ -264,7 +265,7 @@ func TestPasswordsChangeWithoutARestart(t *testing.T) {
 		p.AwaitReady()
 		all = append(all, p)
 	}
-	if status, answer := ask(t, "POST", all[0].URL()+"/api/v1/schedules", `{"name":"n","interval_seconds":1,"task_name":"t","queue":"work"}`); status != 201 {
+	if status, answer := processes.Ask(t, "POST", all[0].URL()+"/api/v1/schedules", `{"name":"n","interval_seconds":1,"task_name":"t","queue":"work"}`); status != 201 {
 		t.Fatalf("%d %s", status, answer)
 	}
 	client := testenv.Client(t, r.redis.URL(0))
@@ -300,7 +301,7 @@ func TestPasswordsChangeWithoutARestart(t *testing.T) {
 	more()
 	for i, p := range all {
 		p.AwaitReady()
-		if status, answer := ask(t, "GET", p.URL()+"/readyz?verbose", ""); status != 200 {
+		if status, answer := processes.Ask(t, "GET", p.URL()+"/readyz?verbose", ""); status != 200 {
 			t.Errorf("%s: %s", kinds[i], answer)
 		}
 		if code := p.Stop(); code != exitOK {

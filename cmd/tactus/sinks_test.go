@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tactus-dev/tactus/internal/processes"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -15,17 +16,17 @@ import (
 // forgotten.
 func TestSinkThatIsGone(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
-	p := c.start("relay")
+	c := processes.New(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
+	p := c.Start("relay")
 	testenv.Eventually(t, "the relay serves its sinks", func() error {
 		var n int
-		if err := c.pool.QueryRow(t.Context(), `select count(*) from tactus.relay_sinks`).Scan(&n); err != nil ||
+		if err := c.Pool.QueryRow(t.Context(), `select count(*) from tactus.relay_sinks`).Scan(&n); err != nil ||
 			n == 3 {
 			return err
 		}
 		return errors.New("not yet")
 	})
-	if _, err := c.pool.Exec(t.Context(),
+	if _, err := c.Pool.Exec(t.Context(),
 		`insert into tactus.relay_sinks (sink, topic, epoch, timeline, system_identifier, registered_at)
 		values ('gone', 'run', 'e', 't', 's', now() - interval '1 day')`); err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ func TestSinkThatIsGone(t *testing.T) {
 		{"gone", "forgot gone", exitOK},
 		{"gone", "no sink of that name", exitFailure},
 	} {
-		got := tactus(t, "relay", "--forget", step.sink, "--database-url", c.url)
+		got := tactus(t, "relay", "--forget", step.sink, "--database-url", c.URL)
 		if got.code != step.code || !strings.Contains(got.out+got.problems, step.want) {
 			t.Errorf("%s: %+v", step.sink, got)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/internal/processes"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -17,14 +18,14 @@ import (
 func TestStrangersLearnNoReasons(t *testing.T) {
 	t.Parallel()
 	database, other := testenv.DirectURL(t), testenv.DirectURL(t)
-	c := newCluster(t, database, testenv.RedisURL(t), "TACTUS_AUTH=keys,proxy", "TACTUS_PROXY_FROM=127.0.0.1",
+	c := processes.New(t, database, testenv.RedisURL(t), "TACTUS_AUTH=keys,proxy", "TACTUS_PROXY_FROM=127.0.0.1",
 		"TACTUS_GROUP_ROLES=ops=read")
 	var name, key string
-	if err := c.pool.QueryRow(t.Context(), `select current_database()`).Scan(&name); err != nil {
+	if err := c.Pool.QueryRow(t.Context(), `select current_database()`).Scan(&name); err != nil {
 		t.Fatal(err)
 	}
 	key = strings.TrimSpace(tactus(t, "key", "create", "alice", "--role=read", "--database-url="+database).out)
-	beat := c.beat("b")
+	beat := c.Beat("b")
 	ready := func(headers ...string) (int, string) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, beat.URL()+"/readyz?verbose", nil)
 		if err != nil {

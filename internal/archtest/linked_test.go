@@ -13,6 +13,7 @@ var unlinked = map[string]string{
 	"github.com/Rican7/retry":                        "only watermill-redisstream needs it",
 	"testing":                                        "what tests need is not in the program",
 	module + "/internal/testenv":                     "what tests need is not in the program",
+	module + "/internal/processes":                   "what tests need is not in the program",
 }
 
 // TestProgramIsWithout holds that what only tests need is not linked into the program.

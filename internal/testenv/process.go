@@ -36,8 +36,30 @@ type Process struct {
 	log   *processLog
 }
 
-// Start builds tactus once and starts it. Give "--http-addr", "127.0.0.1:0" to what serves: URL tells where it listens.
-func (p Program) Start(t testing.TB, args ...string) *Process {
+// Said is what a command answered.
+type Said struct {
+	Code          int
+	Out, Problems string
+}
+
+// Run builds tactus once and runs a command of it.
+func Run(t testing.TB, args ...string) (s Said) {
+	t.Helper()
+	cmd := Program{}.command(t, args)
+	var out, problems bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &problems
+	if err := cmd.Run(); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			t.Fatalf("run tactus: %v", err)
+		}
+		s.Code = exit.ExitCode()
+	}
+	s.Out, s.Problems = out.String(), problems.String()
+	return s
+}
+
+func (p Program) command(t testing.TB, args []string) *exec.Cmd {
 	t.Helper()
 	path := p.Path
 	if path == "" {
@@ -45,6 +67,13 @@ func (p Program) Start(t testing.TB, args ...string) *Process {
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Env, cmd.Dir = append(append(foreign(os.Environ()), "TACTUS_DRAIN=0s"), p.Env...), p.Dir // no balancer waits
+	return cmd
+}
+
+// Start builds tactus once and starts it. Give "--http-addr", "127.0.0.1:0" to what serves: URL tells where it listens.
+func (p Program) Start(t testing.TB, args ...string) *Process {
+	t.Helper()
+	cmd := p.command(t, args)
 	log := &processLog{also: t.Output()}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.WaitDelay = 10 * time.Second // for what a child of its own may still hold open
@@ -113,21 +142,26 @@ func (p *Process) URL() string {
 	return p.AwaitLog(`started"? http=(\S+)`)[1]
 }
 
-// AwaitReady waits until /readyz says so.
+// AwaitReady waits until the process is ready.
 func (p *Process) AwaitReady() {
 	p.t.Helper()
-	url := p.URL() + "/readyz"
-	p.await("ready", func() error {
-		response, err := http.Get(url)
-		if err != nil {
-			return err
-		}
-		defer response.Body.Close()
-		if body, err := io.ReadAll(response.Body); err != nil || response.StatusCode != http.StatusOK {
-			return errors.Join(fmt.Errorf("%s: %s", response.Status, body), err)
-		}
-		return nil
-	})
+	p.await("ready", p.ready)
+}
+
+// IsReady reports whether the process says that it is ready.
+func (p *Process) IsReady() bool { return p.ready() == nil }
+
+// ready returns nil if /readyz says so.
+func (p *Process) ready() error {
+	response, err := http.Get(p.URL() + "/readyz")
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); err != nil || response.StatusCode != http.StatusOK {
+		return errors.Join(fmt.Errorf("%s: %s", response.Status, body), err)
+	}
+	return nil
 }
 
 // await waits for a condition, and gives up when the process ends before it holds.

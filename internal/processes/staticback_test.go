@@ -1,4 +1,4 @@
-package main
+package processes
 
 import (
 	"fmt"
@@ -76,7 +76,7 @@ print((s.schedule["slow"].last_run_at + s.schedule["slow"].schedule.run_every).i
 func TestStaticThereAndBack(t *testing.T) {
 	t.Parallel()
 	url := testenv.DirectURL(t)
-	c := newCluster(t, url, testenv.RedisURL(t))
+	c := New(t, url, testenv.RedisURL(t))
 	dir, err := testenv.Dir()
 	if err != nil {
 		t.Fatal(err)
@@ -86,15 +86,15 @@ func TestStaticThereAndBack(t *testing.T) {
 	}
 	kept, printed, lastRuns := filepath.Join(dir, "celerybeat-schedule"), filepath.Join(dir, "application.json"), filepath.Join(dir, "last_runs.json")
 	daily := time.Now().UTC().Add(-2 * time.Minute).Truncate(time.Minute)
-	app := fmt.Sprintf(staticApp, c.redis, daily.Minute(), daily.Hour())
+	app := fmt.Sprintf(staticApp, c.Redis, daily.Minute(), daily.Hour())
 	python := func(script string, args ...string) []byte { return testenv.BesideCelery(t, app, script, args) }
 	by := func(want int, command string) string {
 		t.Helper()
-		said := tactus(t, append(strings.Fields(command), "--database-url", url)...)
-		if said.code != want {
-			t.Fatalf("tactus %s: %d: %s%s", command, said.code, said.out, said.problems)
+		said := testenv.Run(t, append(strings.Fields(command), "--database-url", url)...)
+		if said.Code != want {
+			t.Fatalf("tactus %s: %d: %s%s", command, said.Code, said.Out, said.Problems)
 		}
-		return said.out
+		return said.Out
 	}
 	write := func(file string, text []byte) {
 		t.Helper()
@@ -105,20 +105,20 @@ func TestStaticThereAndBack(t *testing.T) {
 	python(staticBeat, kept)
 	python(staticFile, kept)
 
-	script := tactus(t, "import", "celery", "--script").out
+	script := testenv.Run(t, "import", "celery", "--script").Out
 	write(printed, python(script, "--schedule", kept, "app:app"))
 	if told := by(exitFailure, "import celery "+printed); !strings.Contains(told, "5 new, 0 changed, 0 the same, 0 gone, 1 refused") {
 		t.Fatal(told)
 	}
 	// What is daily has run here today, and one of the two was recorded as missed.
-	if _, err := c.pool.Exec(t.Context(), `
+	if _, err := c.Pool.Exec(t.Context(), `
 insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at)
 select gen_random_uuid(), id, $1, 'scheduled', case name when 'daily' then 'succeeded' else 'missed' end, 1, $1
 from tactus.schedules where name in ('daily', 'missed')`, daily); err != nil {
 		t.Fatal(err)
 	}
 	before := c.notes(false)
-	relay, beat := c.start("relay"), c.beat("one")
+	relay, beat := c.Start("relay"), c.Beat("one")
 	testenv.Eventually(t, "tactus has sent what is due", func() error {
 		if sent := c.notes(true); sent["slow"] == 0 || sent["tick"] < 2 {
 			return fmt.Errorf("%v", sent)
@@ -128,7 +128,7 @@ from tactus.schedules where name in ('daily', 'missed')`, daily); err != nil {
 	beat.Stop()
 	testenv.Eventually(t, "all is handed over", func() error {
 		var due int
-		if err := c.pool.QueryRow(t.Context(), `select count(*) from tactus.runs where status = 'due'`).Scan(&due); err != nil ||
+		if err := c.Pool.QueryRow(t.Context(), `select count(*) from tactus.runs where status = 'due'`).Scan(&due); err != nil ||
 			due > 0 {
 			return fmt.Errorf("%d runs are due, %w", due, err)
 		}
@@ -156,7 +156,7 @@ from tactus.schedules where name in ('daily', 'missed')`, daily); err != nil {
 		t.Errorf("before %v, with tactus' %v, in the end %v", before, ours, after)
 	}
 	var ran time.Time
-	if err := c.pool.QueryRow(t.Context(), `
+	if err := c.Pool.QueryRow(t.Context(), `
 select max(fired_at) from tactus.runs r join tactus.schedules s on s.id = r.schedule_id where s.name = 'slow'`).Scan(&ran); err != nil {
 		t.Fatal(err)
 	}

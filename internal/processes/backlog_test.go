@@ -1,4 +1,4 @@
-package main
+package processes
 
 import (
 	"fmt"
@@ -46,12 +46,12 @@ func TestBacklog(t *testing.T) {
 	t.Parallel()
 	const schedules = 1000
 	began, n := time.Now(), backlogSize(t)
-	c := newCluster(t, testenv.DirectURL(t), testenv.RedisURL(t))
-	relay, beat := c.start("relay"), c.beat("one")
+	c := New(t, testenv.DirectURL(t), testenv.RedisURL(t))
+	relay, beat := c.Start("relay"), c.Beat("one")
 	for i := range schedules {
-		c.create(fmt.Sprintf(`{"name": "s%d", "cron_expression": "0 0 1 1 *", "task_name": "app.task"}`, i))
+		c.Create(fmt.Sprintf(`{"name": "s%d", "cron_expression": "0 0 1 1 *", "task_name": "app.task"}`, i))
 	}
-	client := testenv.Client(t, c.redis)
+	client := testenv.Client(t, c.Redis)
 	published := func(want int64) {
 		testenv.Eventually(t, fmt.Sprint(want, " entries in the stream"), func() error {
 			return above(client.XLen(t.Context(), redis.EventStream).Val(), want-1)
@@ -60,10 +60,10 @@ func TestBacklog(t *testing.T) {
 	published(schedules)
 	relay.Kill()
 	beat.Pause()
-	if _, err := c.pool.Exec(t.Context(), changedOften, n); err != nil {
+	if _, err := c.Pool.Exec(t.Context(), changedOften, n); err != nil {
 		t.Fatal(err)
 	}
-	relay = c.start("relay")
+	relay = c.Start("relay")
 	const step = 50_000
 	for waits := n; waits >= 0; waits -= step {
 		published(int64(schedules + n - waits))
@@ -71,21 +71,21 @@ func TestBacklog(t *testing.T) {
 	beat.Resume()
 	for left := n; left >= 0; left -= step {
 		testenv.Eventually(t, fmt.Sprint("the beat has ", left, " to hear"), func() error {
-			if lag := c.metric(beat, "tactus_beat_feed_lag_events"); lag > float64(left) {
+			if lag := c.Metric(beat, "tactus_beat_feed_lag_events"); lag > float64(left) {
 				return fmt.Errorf("%v events are left", lag)
 			}
 			return nil
 		})
 	}
-	c.fires(c.create(`{"interval_seconds": 1, "task_name": "app.task"}`), 1)
+	c.Fires(c.Create(`{"interval_seconds": 1, "task_name": "app.task"}`), 1)
 	var largest int
-	if err := c.pool.QueryRow(t.Context(),
+	if err := c.Pool.QueryRow(t.Context(),
 		`select max(row_count) from tactus.relay_batches`).Scan(&largest); err != nil || largest != n {
 		t.Errorf("the largest batch has %d rows, %v", largest, err)
 	}
 	bounded(t, "relay", relay)
 	bounded(t, "beat", beat)
-	c.verify(began, c.settled(), 5*time.Second)
+	c.Verify(began, c.Settled(), 5*time.Second)
 }
 
 func bounded(t *testing.T, name string, p *testenv.Process) {

@@ -1,4 +1,4 @@
-package main
+package processes
 
 import (
 	"encoding/json"
@@ -31,13 +31,13 @@ app.conf.update(task_send_sent_event=True, beat_max_loop_interval=1, beat_schedu
 // shadow sends nothing. A second shadow continues for one that was killed; then a beat that fires takes over.
 func TestShadowBesideCelerysBeat(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
-	c.start("relay")
-	first := c.start("beat", "TACTUS_BEAT_NAME=first", "TACTUS_BEAT_SHADOW=true")
+	c := New(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
+	c.Start("relay")
+	first := c.Start("beat", "TACTUS_BEAT_NAME=first", "TACTUS_BEAT_SHADOW=true")
 	first.AwaitLog("watching what is sent")
-	two := c.create(`{"name": "every two", "interval_seconds": 2, "task_name": "app.two", "args": [1, "é"], "kwargs": {"a": {"名": null}, "b": [1, 2]}}`)
-	c.create(`{"name": "each minute", "cron_expression": "* * * * *", "task_name": "app.minute"}`)
-	testenv.Worker(t, servers.CeleryConfig{App: oldBeatApp, BrokerURL: c.redis, Beat: true})
+	two := c.Create(`{"name": "every two", "interval_seconds": 2, "task_name": "app.two", "args": [1, "é"], "kwargs": {"a": {"名": null}, "b": [1, 2]}}`)
+	c.Create(`{"name": "each minute", "cron_expression": "* * * * *", "task_name": "app.minute"}`)
+	testenv.Worker(t, servers.CeleryConfig{App: oldBeatApp, BrokerURL: c.Redis, Beat: true})
 
 	c.saysShadow(first)
 	c.agrees(func(r shadow.Report) bool {
@@ -45,8 +45,8 @@ func TestShadowBesideCelerysBeat(t *testing.T) {
 			row(r, "every two").OtherArgs == 0
 	})
 
-	c.create(`{"name": "new", "interval_seconds": 2, "task_name": "app.new"}`)
-	if _, err := c.store.SetEnabled(t.Context(), two.ID, 0, false); err != nil {
+	c.Create(`{"name": "new", "interval_seconds": 2, "task_name": "app.new"}`)
+	if _, err := c.Store.SetEnabled(t.Context(), two.ID, 0, false); err != nil {
 		t.Fatal(err)
 	}
 	disabled := time.Now()
@@ -62,22 +62,22 @@ func TestShadowBesideCelerysBeat(t *testing.T) {
 			t.Errorf("%s: %+v", name, e)
 		}
 	}
-	if said := tactus(t, "shadow", "report", "--database-url", c.url, "--tolerance", "1s", "--late",
-		"3s"); said.code != exitFailure || !strings.Contains(said.out, "They do not agree.") {
+	if said := testenv.Run(t, "shadow", "report", "--database-url", c.URL, "--tolerance", "1s", "--late",
+		"3s"); said.Code != exitFailure || !strings.Contains(said.Out, "They do not agree.") {
 		t.Errorf("%+v", said)
 	}
 
-	second := c.start("beat", "TACTUS_BEAT_NAME=second", "TACTUS_BEAT_SHADOW=true")
+	second := c.Start("beat", "TACTUS_BEAT_NAME=second", "TACTUS_BEAT_SHADOW=true")
 	first.Kill()
 	second.AwaitLog("took the lease")
 	c.decides("new", 12)
 	c.nothingSent()
 
-	third := c.beat("third") // it fires
+	third := c.Beat("third") // it fires
 	third.AwaitLog("took over from a beat in shadow mode")
 	c.firesAfterShadow("new")
 	testenv.Eventually(t, "the shadow does nothing any more, and says so", func() error {
-		if status, body := get(t, second.URL()+"/readyz"); status != http.StatusServiceUnavailable ||
+		if status, body := Ask(t, http.MethodGet, second.URL()+"/readyz", ""); status != http.StatusServiceUnavailable ||
 			!strings.Contains(body, "shadow") {
 			return fmt.Errorf("%d %s", status, body)
 		}
@@ -86,13 +86,13 @@ func TestShadowBesideCelerysBeat(t *testing.T) {
 }
 
 // saysShadow checks that logs, health and metrics show the mode.
-func (c *cluster) saysShadow(p *testenv.Process) {
+func (c *Cluster) saysShadow(p *testenv.Process) {
 	c.Helper()
 	p.AwaitLog(`beat started.*shadow=true`)
 	p.AwaitLog(`shadow mode: due times are decided and recorded, nothing is sent`)
 	p.AwaitLog(`msg="what would have been done" runs=\d+`)
 	for path, want := range map[string]string{"/readyz": `"mode":"shadow`, "/metrics": "tactus_beat_shadow 1"} {
-		if status, body := ask(c.T, http.MethodGet, p.URL()+path, ""); status != http.StatusOK ||
+		if status, body := Ask(c.T, http.MethodGet, p.URL()+path, ""); status != http.StatusOK ||
 			!strings.Contains(body, want) {
 			c.Errorf("%s: %d %.300s", path, status, body)
 		}
@@ -101,7 +101,7 @@ func (c *cluster) saysShadow(p *testenv.Process) {
 
 // agrees waits until the report of some stretch of time is as it should be. After a stretch in which the two beats did
 // not agree it tries a new one: Celery's beat may not have begun, or the machine was too busy for it.
-func (c *cluster) agrees(ok func(shadow.Report) bool) {
+func (c *Cluster) agrees(ok func(shadow.Report) bool) {
 	c.Helper()
 	since := time.Now()
 	c.reports("they agree", func() time.Time { return since }, func(r shadow.Report, code int) bool {
@@ -114,17 +114,17 @@ func (c *cluster) agrees(ok func(shadow.Report) bool) {
 }
 
 // reports waits until a report about the time since an instant is as it should be, and returns it.
-func (c *cluster) reports(what string, since func() time.Time, ok func(shadow.Report, int) bool) (r shadow.Report) {
+func (c *Cluster) reports(what string, since func() time.Time, ok func(shadow.Report, int) bool) (r shadow.Report) {
 	c.Helper()
 	testenv.Eventually(c, what, func() error {
-		said := tactus(c.T, "shadow", "report", "--database-url", c.url, "--since",
+		said := testenv.Run(c.T, "shadow", "report", "--database-url", c.URL, "--since",
 			since().UTC().Format(time.RFC3339Nano), "--tolerance", "1s", "--late", "3s", "-o", "json")
 		r = shadow.Report{}
-		if err := json.Unmarshal([]byte(said.out), &r); err != nil {
+		if err := json.Unmarshal([]byte(said.Out), &r); err != nil {
 			return fmt.Errorf("%w: %+v", err, said)
 		}
-		if !ok(r, said.code) {
-			return fmt.Errorf("%d %s", said.code, said.out)
+		if !ok(r, said.Code) {
+			return fmt.Errorf("%d %s", said.Code, said.Out)
 		}
 		return nil
 	})
@@ -142,11 +142,11 @@ func row(r shadow.Report, name string) (found shadow.Row) {
 
 // decides waits until the shadow has decided about n due times of an interval of two seconds, about each once and
 // without a gap.
-func (c *cluster) decides(name string, n int) {
+func (c *Cluster) decides(name string, n int) {
 	c.Helper()
 	testenv.Eventually(c, "due times are decided about", func() error {
 		var rows, between int
-		err := c.pool.QueryRow(c.Context(),
+		err := c.Pool.QueryRow(c.Context(),
 			`select count(*), 1 + coalesce(extract(epoch from max(coalesce(until, due_at)) - min(due_at)) / 2,
 				0)::int - coalesce(sum(extract(epoch from until - due_at) / 2), 0)::int
 			from tactus.shadow_runs where schedule_name = $1`, name).Scan(&rows, &between)
@@ -161,15 +161,15 @@ func (c *cluster) decides(name string, n int) {
 }
 
 // nothingSent checks that there is no run and no event of a run, and that the broker has only what Celery's beat sent.
-func (c *cluster) nothingSent() {
+func (c *Cluster) nothingSent() {
 	c.Helper()
 	var left int
-	if err := c.pool.QueryRow(c.Context(),
+	if err := c.Pool.QueryRow(c.Context(),
 		`select (select count(*) from tactus.runs) + (select count(*) from tactus.outbox where topic = 'run')`).Scan(
 		&left); err != nil || left != 0 {
 		c.Errorf("%d runs and events, %v", left, err)
 	}
-	client := testenv.Client(c, c.redis)
+	client := testenv.Client(c, c.Redis)
 	tasks, err := client.LRange(c.Context(), "celery", 0, -1).Result()
 	if err != nil || len(tasks) == 0 {
 		c.Errorf("the old beat sent %d tasks, %v", len(tasks), err)
@@ -189,11 +189,11 @@ func (c *cluster) nothingSent() {
 
 // firesAfterShadow checks that every due time of the shadow's time has a recorded reason, and that later due times
 // fire.
-func (c *cluster) firesAfterShadow(name string) {
+func (c *Cluster) firesAfterShadow(name string) {
 	c.Helper()
 	testenv.Eventually(c, "it fires after the switch", func() error {
 		var passed, early, fired int
-		err := c.pool.QueryRow(c.Context(),
+		err := c.Pool.QueryRow(c.Context(),
 			`select count(*) filter (where r.reason like 'in shadow mode%' and r.due_at <= l.watermark),
 			count(*) filter (where r.status <> 'missed' and r.due_at <= l.watermark), count(*) filter (where r.status <> 'missed' and r.due_at > l.watermark)
 			from tactus.runs r join tactus.schedules s on s.id = r.schedule_id, tactus.leases l where s.name = $1 and l.name = 'switch'`, name).Scan(&passed, &early, &fired)

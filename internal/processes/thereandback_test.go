@@ -1,4 +1,4 @@
-package main
+package processes
 
 import (
 	"encoding/json"
@@ -60,14 +60,14 @@ service.start()
 func TestThereAndBack(t *testing.T) {
 	t.Parallel()
 	url := testenv.DjangoURL(t)
-	c := newCluster(t, url, testenv.RedisURL(t))
+	c := New(t, url, testenv.RedisURL(t))
 	by := func(command string) {
 		t.Helper()
-		if said := tactus(t, append(strings.Fields(command), "--database-url", url)...); said.code != exitOK {
-			t.Fatalf("tactus %s: %d: %s%s", command, said.code, said.out, said.problems)
+		if said := testenv.Run(t, append(strings.Fields(command), "--database-url", url)...); said.Code != exitOK {
+			t.Fatalf("tactus %s: %d: %s%s", command, said.Code, said.Out, said.Problems)
 		}
 	}
-	oldBeat := func() { testenv.Django(t, url, fmt.Sprintf(oldBeatRuns, c.redis)) }
+	oldBeat := func() { testenv.Django(t, url, fmt.Sprintf(oldBeatRuns, c.Redis)) }
 	testenv.Django(t, url, teamsRows)
 	oldBeat()
 	began := time.Now() // before Django, which takes a while to start, reads its clock
@@ -75,7 +75,7 @@ func TestThereAndBack(t *testing.T) {
 
 	by("adopt --django-celery-beat --naive-timezone UTC --dry-run --accept queue")
 	by("adopt --django-celery-beat --naive-timezone UTC --accept queue")
-	relay, beat := c.start("relay"), c.beat("one")
+	relay, beat := c.Start("relay"), c.Beat("one")
 	testenv.Eventually(t, "tactus has sent what is due", func() error {
 		if sent := c.notes(true); sent["daily"] == 0 || sent["once"] == 0 || sent["slow"] == 0 || sent["tick"] < 3 {
 			return fmt.Errorf("%v", sent)
@@ -85,7 +85,7 @@ func TestThereAndBack(t *testing.T) {
 	beat.Stop()
 	testenv.Eventually(t, "all is handed over", func() error {
 		var due int
-		if err := c.pool.QueryRow(t.Context(), `select count(*) from tactus.runs where status = 'due'`).Scan(&due); err != nil ||
+		if err := c.Pool.QueryRow(t.Context(), `select count(*) from tactus.runs where status = 'due'`).Scan(&due); err != nil ||
 			due > 0 {
 			return fmt.Errorf("%d runs are due, %w", due, err)
 		}
@@ -112,9 +112,9 @@ func TestThereAndBack(t *testing.T) {
 }
 
 // notes counts the tasks in the queue by their argument: all, or those that tactus sent.
-func (c *cluster) notes(ours bool) map[string]int {
+func (c *Cluster) notes(ours bool) map[string]int {
 	c.Helper()
-	tasks, err := testenv.Client(c, c.redis).LRange(c.Context(), "celery", 0, -1).Result()
+	tasks, err := testenv.Client(c, c.Redis).LRange(c.Context(), "celery", 0, -1).Result()
 	if err != nil {
 		c.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package processes
 
 import (
 	"errors"
@@ -15,19 +15,19 @@ import (
 
 // installation makes a cluster on a Redis that other installations use, too. The databases of tests are copies of one
 // another, so this one gets an id of its own, as if it were no copy.
-func installation(t *testing.T, redisURL string, env ...string) *cluster {
+func installation(t *testing.T, redisURL string, env ...string) *Cluster {
 	t.Helper()
-	c := newCluster(t, testenv.DatabaseURL(t), redisURL, env...)
-	if _, err := c.pool.Exec(t.Context(), `update tactus.installation set id = gen_random_uuid()`); err != nil {
+	c := New(t, testenv.DatabaseURL(t), redisURL, env...)
+	if _, err := c.Pool.Exec(t.Context(), `update tactus.installation set id = gen_random_uuid()`); err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
 // owns waits until the sinks of a Redis are an installation's, and starts its relay before.
-func (c *cluster) owns(client goredis.UniversalClient) *testenv.Process {
+func (c *Cluster) owns(client goredis.UniversalClient) *testenv.Process {
 	c.Helper()
-	relay := c.start("relay")
+	relay := c.Start("relay")
 	testenv.Eventually(c, "the sinks are its own", func() error {
 		for _, mark := range []string{"{tactus:events}:sink", "tactus:sink:celery", "tactus:sink:streams"} {
 			if there, err := client.HExists(c.Context(), mark, "installation").Result(); err != nil || !there {
@@ -43,7 +43,7 @@ func (c *cluster) owns(client goredis.UniversalClient) *testenv.Process {
 func notReady(t *testing.T, p *testenv.Process, want ...string) {
 	t.Helper()
 	testenv.Eventually(t, "it is not ready", func() error {
-		status, body := get(t, p.URL()+"/readyz")
+		status, body := Ask(t, http.MethodGet, p.URL()+"/readyz", "")
 		for _, text := range want {
 			if status != http.StatusServiceUnavailable || !strings.Contains(body, text) {
 				return fmt.Errorf("%d %s", status, body)
@@ -60,23 +60,23 @@ func TestTwoInstallationsOnOneRedis(t *testing.T) {
 	url := testenv.RedisURL(t)
 	client := testenv.Client(t, url)
 	first, second := installation(t, url), installation(t, url)
-	published := func(c *cluster, stream string, n int64) {
+	published := func(c *Cluster, stream string, n int64) {
 		t.Helper()
 		testenv.Eventually(t, "it is published",
 			func() error { return above(client.XLen(t.Context(), stream).Val(), n-1) })
 	}
-	first.create(`{"name":"first","cron_expression":"0 0 1 1 *","task_name":"t"}`)
-	second.create(`{"name":"second","cron_expression":"0 0 1 1 *","task_name":"t"}`)
+	first.Create(`{"name":"first","cron_expression":"0 0 1 1 *","task_name":"t"}`)
+	second.Create(`{"name":"second","cron_expression":"0 0 1 1 *","task_name":"t"}`)
 	relay := first.owns(client)
 	published(first, redis.EventStream, 1)
 
-	refused := testenv.Program{Env: second.env}.Start(t, "relay", "--http-addr", "127.0.0.1:0")
+	refused := testenv.Program{Env: second.Env}.Start(t, "relay", "--http-addr", "127.0.0.1:0")
 	for _, sink := range []string{"tactus:events", "tactus:sink:celery", "tactus:sink:streams"} {
 		notReady(t, refused, sink+" belongs to another installation", "TACTUS_KEY_PREFIX", "--take-over")
 	}
-	deaf := testenv.Program{Env: second.env}.Start(t, "beat", "--beat-name", "one", "--http-addr", "127.0.0.1:0")
+	deaf := testenv.Program{Env: second.Env}.Start(t, "beat", "--beat-name", "one", "--http-addr", "127.0.0.1:0")
 	notReady(t, deaf, "tactus:events belongs to another installation")
-	first.create(`{"name":"more","cron_expression":"0 0 1 1 *","task_name":"t"}`)
+	first.Create(`{"name":"more","cron_expression":"0 0 1 1 *","task_name":"t"}`)
 	published(first, redis.EventStream, 2)
 	if n := client.XLen(t.Context(), redis.EventStream).Val(); n != 2 {
 		t.Errorf("the stream has %d entries, want those of the first alone", n)
@@ -88,8 +88,8 @@ func TestTwoInstallationsOnOneRedis(t *testing.T) {
 		t.Error(deaf.Log())
 	}
 
-	beside := second.start("relay", "TACTUS_KEY_PREFIX=second:")
-	second.start("beat", "TACTUS_KEY_PREFIX=second:", "TACTUS_BEAT_NAME=one")
+	beside := second.Start("relay", "TACTUS_KEY_PREFIX=second:")
+	second.Start("beat", "TACTUS_KEY_PREFIX=second:", "TACTUS_BEAT_NAME=one")
 	published(second, "second:"+redis.EventStream, 1)
 	if code := beside.Stop(); code != exitOK {
 		t.Error(beside.Log())
@@ -98,15 +98,15 @@ func TestTwoInstallationsOnOneRedis(t *testing.T) {
 	if code := relay.Stop(); code != exitOK {
 		t.Error(relay.Log())
 	}
-	got := tactus(t, "relay", "--take-over", "--database-url", second.url, "--redis-url", url)
-	if got.code != exitOK || strings.Count(got.out, "is this installation's now") != 3 {
+	got := testenv.Run(t, "relay", "--take-over", "--database-url", second.URL, "--redis-url", url)
+	if got.Code != exitOK || strings.Count(got.Out, "is this installation's now") != 3 {
 		t.Errorf("%+v", got)
 	}
 	refused.AwaitReady()
 	published(second, redis.EventStream, 4) // with what the epoch announces
-	late := testenv.Program{Env: first.env}.Start(t, "relay", "--http-addr", "127.0.0.1:0")
+	late := testenv.Program{Env: first.Env}.Start(t, "relay", "--http-addr", "127.0.0.1:0")
 	notReady(t, late, "tactus:events belongs to another installation")
-	if got := tactus(t, "relay", "--take-over"); got.code != exitUsage {
+	if got := testenv.Run(t, "relay", "--take-over"); got.Code != exitUsage {
 		t.Errorf("without a database: %+v", got)
 	}
 }
@@ -119,14 +119,14 @@ func TestRefusedWhenRedisIsEmptied(t *testing.T) {
 	url := testenv.RedisURL(t)
 	client := testenv.Client(t, url)
 	first, second := installation(t, url), installation(t, url)
-	first.create(`{"name":"first","cron_expression":"0 0 1 1 *","task_name":"t"}`)
+	first.Create(`{"name":"first","cron_expression":"0 0 1 1 *","task_name":"t"}`)
 	owner := first.owns(client)
 	sinks := []string{"tactus:events", "tactus:sink:celery", "tactus:sink:streams"}
-	refused := testenv.Program{Env: second.env}.Start(t, "relay", "--http-addr", "127.0.0.1:0")
+	refused := testenv.Program{Env: second.Env}.Start(t, "relay", "--http-addr", "127.0.0.1:0")
 	for _, sink := range sinks {
 		notReady(t, refused, sink+" belongs to another installation")
 	}
-	deaf := testenv.Program{Env: second.env}.Start(t, "beat", "--beat-name", "one", "--http-addr", "127.0.0.1:0")
+	deaf := testenv.Program{Env: second.Env}.Start(t, "beat", "--beat-name", "one", "--http-addr", "127.0.0.1:0")
 	notReady(t, deaf, "tactus:events belongs to another installation")
 	if code := owner.Stop(); code != exitOK {
 		t.Error(owner.Log())
@@ -147,7 +147,7 @@ func TestRefusedWhenRedisIsEmptied(t *testing.T) {
 	if code := refused.Stop(); code != exitOK {
 		t.Error(refused.Log())
 	}
-	refused = testenv.Program{Env: second.env}.Start(t, "relay", "--http-addr", "127.0.0.1:0")
+	refused = testenv.Program{Env: second.Env}.Start(t, "relay", "--http-addr", "127.0.0.1:0")
 	for _, sink := range sinks {
 		notReady(t, refused, sink+" is empty now, and belonged to another installation")
 	}
@@ -155,15 +155,15 @@ func TestRefusedWhenRedisIsEmptied(t *testing.T) {
 	for _, sink := range sinks {
 		notReady(t, refused, sink+" belongs to another installation")
 	}
-	beside := second.start("relay", "TACTUS_KEY_PREFIX=second:")
+	beside := second.Start("relay", "TACTUS_KEY_PREFIX=second:")
 	if code := beside.Stop(); code != exitOK {
 		t.Error(beside.Log())
 	}
 	if err := client.FlushDB(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	got := tactus(t, "relay", "--take-over", "--database-url", second.url, "--redis-url", url)
-	if got.code != exitOK || strings.Count(got.out, "is this installation's") != 3 {
+	got := testenv.Run(t, "relay", "--take-over", "--database-url", second.URL, "--redis-url", url)
+	if got.Code != exitOK || strings.Count(got.Out, "is this installation's") != 3 {
 		t.Errorf("%+v", got)
 	}
 	refused.AwaitReady()
@@ -174,23 +174,23 @@ func TestCopyTakesOver(t *testing.T) {
 	t.Parallel()
 	url := testenv.RedisURL(t)
 	client := testenv.Client(t, url)
-	first, second := newCluster(t, testenv.DatabaseURL(t), url), newCluster(t, testenv.DatabaseURL(t), url)
-	first.create(`{"name":"first","cron_expression":"0 0 1 1 *","task_name":"t"}`)
-	old := first.start("relay")
+	first, second := New(t, testenv.DatabaseURL(t), url), New(t, testenv.DatabaseURL(t), url)
+	first.Create(`{"name":"first","cron_expression":"0 0 1 1 *","task_name":"t"}`)
+	old := first.Start("relay")
 	testenv.Eventually(t, "it is published",
 		func() error { return above(client.XLen(t.Context(), redis.EventStream).Val(), 0) })
-	successor := second.start("relay")
+	successor := second.Start("relay")
 	notReady(t, old, "tactus:events was taken over by a copy of this database", "--take-over")
-	second.create(`{"name":"second","cron_expression":"0 0 1 1 *","task_name":"t"}`)
+	second.Create(`{"name":"second","cron_expression":"0 0 1 1 *","task_name":"t"}`)
 	testenv.Eventually(t, "it is published",
 		func() error { return above(client.XLen(t.Context(), redis.EventStream).Val(), 2) })
-	if got := tactus(t, "relay", "--take-over", "--database-url", first.url, "--redis-url", url); got.code != exitOK {
+	if got := testenv.Run(t, "relay", "--take-over", "--database-url", first.URL, "--redis-url", url); got.Code != exitOK {
 		t.Errorf("%+v", got)
 	}
 	notReady(t, successor, "was taken over by a copy of this database")
 	old.AwaitReady()
 	testenv.Eventually(t, "the old one serves again", func() error {
-		if status, body := get(t, old.URL()+"/readyz"); status != http.StatusOK {
+		if status, body := Ask(t, http.MethodGet, old.URL()+"/readyz", ""); status != http.StatusOK {
 			return errors.New(body)
 		}
 		return nil

@@ -1,4 +1,4 @@
-package main
+package processes
 
 import (
 	"context"
@@ -23,11 +23,11 @@ func TestRedisClusterFailover(t *testing.T) {
 	t.Parallel()
 	nodes, url := testenv.Cluster(t)
 	master, replica := testenv.ClusterReplica(t, nodes, redis.EventStream)
-	c := newCluster(t, testenv.DatabaseURL(t), url, "CELERY_BROKER_URL="+testenv.RedisURL(t))
-	c.start("relay")
-	beat := c.beat("one")
-	s := c.create(`{"name": "secondly", "interval_seconds": 1, "task_name": "app.task"}`)
-	c.fires(s, 2)
+	c := New(t, testenv.DatabaseURL(t), url, "CELERY_BROKER_URL="+testenv.RedisURL(t))
+	c.Start("relay")
+	beat := c.Beat("one")
+	s := c.Create(`{"name": "secondly", "interval_seconds": 1, "task_name": "app.task"}`)
+	c.Fires(s, 2)
 	options, err := goredis.ParseURL(replica.URL(0))
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestRedisClusterFailover(t *testing.T) {
 				return
 			case <-time.After(5 * time.Millisecond):
 			}
-			if _, err := c.store.Merge(t.Context(), s.ID, 0, fmt.Appendf(nil, `{"description": "%d"}`, n)); err != nil {
+			if _, err := c.Store.Merge(t.Context(), s.ID, 0, fmt.Appendf(nil, `{"description": "%d"}`, n)); err != nil {
 				t.Error(err)
 				return
 			}
@@ -84,14 +84,14 @@ func TestRedisClusterFailover(t *testing.T) {
 	testenv.Eventually(t, "changes are heard of again", func() error { return above(heard(), before+10) })
 	close(stop)
 	writing.Wait()
-	c.fires(c.create(`{"name": "after", "interval_seconds": 1, "task_name": "app.task"}`), 2)
+	c.Fires(c.Create(`{"name": "after", "interval_seconds": 1, "task_name": "app.task"}`), 2)
 	testenv.Eventually(t, "the beat has heard of everything", func() error {
-		if lag := c.metric(beat, "tactus_beat_feed_lag_events"); lag != 0 {
+		if lag := c.Metric(beat, "tactus_beat_feed_lag_events"); lag != 0 {
 			return fmt.Errorf("%v events are left", lag)
 		}
 		return nil
 	})
-	c.verify(s.CreatedAt, c.settled(), 5*time.Second)
+	c.Verify(s.CreatedAt, c.Settled(), 5*time.Second)
 }
 
 func above(n, least int64) error {

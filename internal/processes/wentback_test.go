@@ -1,4 +1,4 @@
-package main
+package processes
 
 import (
 	"encoding/json"
@@ -19,13 +19,13 @@ func TestRefusesAStandby(t *testing.T) {
 	t.Parallel()
 	primary, url := testenv.Postgres(t, nil)
 	standby, _ := testenv.Standby(t, primary)
-	s := newCluster(t, url, testenv.RedisURL(t)).create(`{"interval_seconds": 1, "task_name": "app.task"}`)
+	s := New(t, url, testenv.RedisURL(t)).Create(`{"interval_seconds": 1, "task_name": "app.task"}`)
 	testenv.AwaitReplay(t, primary, standby)
-	c := newCluster(t, standby.URL("tactus"), testenv.RedisURL(t))
+	c := New(t, standby.URL("tactus"), testenv.RedisURL(t))
 	for _, process := range []string{"relay", "beat"} {
-		p := testenv.Program{Env: c.env}.Start(t, process, "--http-addr", "127.0.0.1:0")
+		p := testenv.Program{Env: c.Env}.Start(t, process, "--http-addr", "127.0.0.1:0")
 		testenv.Eventually(t, "the reason of the "+process, func() error {
-			status, body := ask(t, http.MethodGet, p.URL()+"/readyz", "")
+			status, body := Ask(t, http.MethodGet, p.URL()+"/readyz", "")
 			if status != http.StatusServiceUnavailable || !strings.Contains(body, "the database is a standby") {
 				return fmt.Errorf("%d %s", status, body)
 			}
@@ -40,8 +40,8 @@ func TestRefusesAStandby(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	c.fires(s, 2)
-	c.verify(began, c.settled(), 15*time.Second)
+	c.Fires(s, 2)
+	c.Verify(began, c.Settled(), 15*time.Second)
 }
 
 // TestFailsOverToAStandbyThatLagged redirects a relay and a beat to a promoted standby that lacks their latest
@@ -52,35 +52,35 @@ func TestFailsOverToAStandbyThatLagged(t *testing.T) {
 	primary, url := testenv.Postgres(t, nil)
 	standby, replication := testenv.Standby(t, primary)
 	proxy, through := testenv.Through(t, url)
-	c := newCluster(t, through, testenv.RedisURL(t))
-	relay, beat := c.start("relay"), c.beat("one")
-	steady := c.create(`{"name": "steady", "interval_seconds": 1, "task_name": "app.task", "queue": "steady", "misfire_policy": "all"}`)
-	edited := c.create(`{"name": "edited", "cron_expression": "0 0 1 1 *", "task_name": "app.task"}`)
-	c.fires(steady, 2)
+	c := New(t, through, testenv.RedisURL(t))
+	relay, beat := c.Start("relay"), c.Beat("one")
+	steady := c.Create(`{"name": "steady", "interval_seconds": 1, "task_name": "app.task", "queue": "steady", "misfire_policy": "all"}`)
+	edited := c.Create(`{"name": "edited", "cron_expression": "0 0 1 1 *", "task_name": "app.task"}`)
+	c.Fires(steady, 2)
 	testenv.AwaitReplay(t, primary, standby)
 	replication.Refuse()
 
-	lost := c.create(`{"name": "lost", "interval_seconds": 1, "task_name": "app.task"}`)
+	lost := c.Create(`{"name": "lost", "interval_seconds": 1, "task_name": "app.task"}`)
 	c.second(edited, `{"interval_seconds": 3600}`)
-	c.fires(lost, 2)
-	c.fires(steady, c.runs(steady)+2)
+	c.Fires(lost, 2)
+	c.Fires(steady, c.Runs(steady)+2)
 	failOver(t, primary, standby, proxy)
-	c.pool.Reset()
+	c.Pool.Reset()
 
 	began := time.Now()
 	c.second(edited, `{"interval_seconds": 1}`)
-	c.fires(edited, 2)
-	c.fires(steady, 2)
+	c.Fires(edited, 2)
+	c.Fires(steady, 2)
 	beat.AwaitLog("resynced.*anew=true")
 	relay.AwaitLog("epoch started.*sink=events")
-	if n := c.metric(beat, "tactus_beat_schedules"); n != 2 {
+	if n := c.Metric(beat, "tactus_beat_schedules"); n != 2 {
 		t.Errorf("the beat knows %v schedules, 2 are there", n)
 	}
-	c.verify(began, c.settled(), 15*time.Second, "--known-restores")
-	got := tactus(t, "verify", "--database-url", c.url, "--redis-url", c.redis, "--wait", "1m", "-o", "json")
-	if got.code != exitFailure || strings.Count(got.out, `"kind": "log_went_back"`) != 3 ||
-		!strings.Contains(got.out, "; 2 changes from ") {
-		t.Errorf("of what was lost verify says %d: %s", got.code, got.out)
+	c.Verify(began, c.Settled(), 15*time.Second, "--known-restores")
+	got := testenv.Run(t, "verify", "--database-url", c.URL, "--redis-url", c.Redis, "--wait", "1m", "-o", "json")
+	if got.Code != exitFailure || strings.Count(got.Out, `"kind": "log_went_back"`) != 3 ||
+		!strings.Contains(got.Out, "; 2 changes from ") {
+		t.Errorf("of what was lost verify says %d: %s", got.Code, got.Out)
 	}
 	c.oneTaskEach("steady")
 }
@@ -98,17 +98,17 @@ func failOver(t *testing.T, primary, standby *servers.Postgres, proxy *testenv.P
 }
 
 // second makes an edit that, in this database, is the schedule's first and leads to version 2.
-func (c *cluster) second(s domain.Schedule, patch string) {
+func (c *Cluster) second(s domain.Schedule, patch string) {
 	c.Helper()
-	if after, err := c.store.Merge(c.Context(), s.ID, 0, []byte(patch)); err != nil || after.Version != 2 {
+	if after, err := c.Store.Merge(c.Context(), s.ID, 0, []byte(patch)); err != nil || after.Version != 2 {
 		c.Fatalf("version %d, %v", after.Version, err)
 	}
 }
 
 // oneTaskEach checks that no due time has two tasks in a queue.
-func (c *cluster) oneTaskEach(queue string) {
+func (c *Cluster) oneTaskEach(queue string) {
 	c.Helper()
-	all, err := testenv.Client(c, c.redis).LRange(c.Context(), queue, 0, -1).Result()
+	all, err := testenv.Client(c, c.Redis).LRange(c.Context(), queue, 0, -1).Result()
 	if err != nil || len(all) < 6 {
 		c.Fatalf("%d tasks in the queue, %v", len(all), err)
 	}

@@ -1,4 +1,4 @@
-package main
+package processes
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ import (
 )
 
 // lockTable locks a table in another session until free is called.
-func (c *cluster) lockTable(table, mode string) (free func()) {
+func (c *Cluster) lockTable(table, mode string) (free func()) {
 	c.Helper()
-	tx, err := c.pool.Begin(c.Context())
+	tx, err := c.Pool.Begin(c.Context())
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -30,9 +30,9 @@ func (c *cluster) lockTable(table, mode string) (free func()) {
 
 // otherTables returns the names of all tables that recovery.md does not discuss by themselves, in order to lock them at
 // once.
-func (c *cluster) otherTables() (names string) {
+func (c *Cluster) otherTables() (names string) {
 	c.Helper()
-	err := c.pool.QueryRow(c.Context(), `select string_agg(relname, ', tactus.' order by relname) from pg_class
+	err := c.Pool.QueryRow(c.Context(), `select string_agg(relname, ', tactus.' order by relname) from pg_class
 		where relnamespace = 'tactus'::regnamespace and relkind in ('r', 'p') and not relispartition and relname <> all ($1)`,
 		[]string{
 			"notification_rules", "notification_failing", "routes", "living_routes", "unjudged", "cancellations",
@@ -50,17 +50,17 @@ func (c *cluster) otherTables() (names string) {
 func TestLockedTablesBesideTheWay(t *testing.T) {
 	t.Parallel()
 	address := testenv.RedisURL(t)
-	c := newCluster(t, testenv.DatabaseURL(t), address)
+	c := New(t, testenv.DatabaseURL(t), address)
 	client, err := redis.Connect(address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	c.create(`{"name": "queued", "interval_seconds": 1, "task_name": "app.task", "queue": "ours", "misfire_policy": "all"}`)
-	c.create(`{"name": "streamed", "interval_seconds": 1, "task_name": "app.task", "stream": "theirs", "misfire_policy": "all"}`)
-	c.execute(`update tactus.schedules set updated_at = updated_at - interval '1 hour'`) // what was written just now is not judged
-	c.start("relay")
-	beat := c.beat("one")
+	c.Create(`{"name": "queued", "interval_seconds": 1, "task_name": "app.task", "queue": "ours", "misfire_policy": "all"}`)
+	c.Create(`{"name": "streamed", "interval_seconds": 1, "task_name": "app.task", "stream": "theirs", "misfire_policy": "all"}`)
+	c.Execute(`update tactus.schedules set updated_at = updated_at - interval '1 hour'`) // what was written just now is not judged
+	c.Start("relay")
+	beat := c.Beat("one")
 	more := func(what string, n int64) {
 		t.Helper()
 		var queue, stream int64 = -1, -1
@@ -86,16 +86,16 @@ func TestLockedTablesBesideTheWay(t *testing.T) {
 	}
 	free := c.lockTable("tactus.routes", "access exclusive")
 	testenv.Eventually(t, "the beat says who has locked what", func() error {
-		status, ready := ask(t, http.MethodGet, beat.URL()+"/readyz", "")
+		status, ready := Ask(t, http.MethodGet, beat.URL()+"/readyz", "")
 		if status != http.StatusOK || !strings.Contains(ready, "has locked the table tactus.routes (AccessExclusiveLock)") ||
-			c.metric(beat, "tactus_locked_tables") != 1 {
+			c.Metric(beat, "tactus_locked_tables") != 1 {
 			return fmt.Errorf("%d %s", status, ready)
 		}
 		return nil
 	})
 	beat.AwaitLog(`pid \d+ \(role [^)]*\) has locked the table tactus.routes`)
 	free()
-	if missed := c.metric(beat, "tactus_beat_missed_ranges_total"); missed > 0 {
+	if missed := c.Metric(beat, "tactus_beat_missed_ranges_total"); missed > 0 {
 		t.Errorf("%v ranges were missed", missed)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package processes
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 
 // chaos is two relays and two beats. Now and then one of them is killed, or stopped and resumed.
 type chaos struct {
-	*cluster
+	*Cluster
 	random  *rand.Rand
 	kinds   []string
 	running []*testenv.Process
@@ -28,7 +28,7 @@ type chaos struct {
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	postgres, url := testenv.Postgres(t, nil)
-	c := &chaos{cluster: newCluster(t, url, testenv.RedisURL(t)), random: rand.New(rand.NewPCG(1, 2))}
+	c := &chaos{Cluster: New(t, url, testenv.RedisURL(t)), random: rand.New(rand.NewPCG(1, 2))}
 	for n, kind := range []string{"relay", "relay", "beat", "beat"} {
 		c.kinds, c.paused = append(c.kinds, kind), append(c.paused, false)
 		c.running = append(c.running, c.run(n))
@@ -37,7 +37,7 @@ func TestChaos(t *testing.T) {
 	var schedules []domain.Schedule
 	for n := range 100 {
 		schedules = append(schedules,
-			c.create(fmt.Sprintf(`{"name": "s%d", "interval_seconds": 1, "task_name": "app.task", "misfire_policy": %q}`, n, []string{"all", "latest", "none"}[n%3])))
+			c.Create(fmt.Sprintf(`{"name": "s%d", "interval_seconds": 1, "task_name": "app.task", "misfire_policy": %q}`, n, []string{"all", "latest", "none"}[n%3])))
 	}
 	var writers sync.WaitGroup
 	for n := range 4 {
@@ -57,23 +57,23 @@ func TestChaos(t *testing.T) {
 			c.running[n] = c.run(n)
 		}
 	}
-	until := c.settled()
+	until := c.Settled()
 	var runs, events int
-	if err := c.pool.QueryRow(t.Context(),
+	if err := c.Pool.QueryRow(t.Context(),
 		`select (select count(*) from tactus.runs), (select count(*) from tactus.outbox where topic = 'schedule')`).Scan(&runs, &events); err != nil {
 		t.Fatal(err)
 	}
 	if runs < 2000 || events < 4500 {
 		t.Errorf("%d runs and %d events show little", runs, events)
 	}
-	c.verify(began, until, c.away())
+	c.Verify(began, until, c.away())
 }
 
 // away returns the longest time for which a due time had to wait for a beat, from PostgreSQL's records, and how long a
 // beat may take to learn of a change. A due time that an edit removed sooner than that may have no run.
 func (c *chaos) away() (d time.Duration) {
 	c.Helper()
-	err := c.pool.QueryRow(c.Context(), `select max(fired_at - due_at) from tactus.runs where kind = 'scheduled'`).Scan(&d)
+	err := c.Pool.QueryRow(c.Context(), `select max(fired_at - due_at) from tactus.runs where kind = 'scheduled'`).Scan(&d)
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func (c *chaos) away() (d time.Duration) {
 // run starts one of the processes. Its name is the same each time.
 func (c *chaos) run(n int) *testenv.Process {
 	c.Helper()
-	return testenv.Program{Env: append(c.env, fmt.Sprint("TACTUS_BEAT_NAME=beat-", n))}.Start(c.T, c.kinds[n],
+	return testenv.Program{Env: append(c.Env, fmt.Sprint("TACTUS_BEAT_NAME=beat-", n))}.Start(c.T, c.kinds[n],
 		"--http-addr", "127.0.0.1:0")
 }
 
@@ -112,14 +112,14 @@ func (c *chaos) change(id domain.ID, random *rand.Rand) (err error) {
 	defer cancel()
 	switch random.IntN(20) {
 	case 0:
-		if _, err = c.store.SetEnabled(ctx, id, 0, false); err == nil {
-			_, err = c.store.SetEnabled(ctx, id, 0, true)
+		if _, err = c.Store.SetEnabled(ctx, id, 0, false); err == nil {
+			_, err = c.Store.SetEnabled(ctx, id, 0, true)
 		}
 	case 1:
-		_, err = c.store.Merge(ctx, id, 0, fmt.Appendf(nil, `{"interval_anchor": "2026-01-01T00:00:00.%03dZ"}`,
+		_, err = c.Store.Merge(ctx, id, 0, fmt.Appendf(nil, `{"interval_anchor": "2026-01-01T00:00:00.%03dZ"}`,
 			random.IntN(1000)))
 	default:
-		_, err = c.store.Merge(ctx, id, 0, fmt.Appendf(nil, `{"description": "%d"}`, random.Int()))
+		_, err = c.Store.Merge(ctx, id, 0, fmt.Appendf(nil, `{"description": "%d"}`, random.Int()))
 	}
 	return err
 }

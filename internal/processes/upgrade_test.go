@@ -1,4 +1,4 @@
-package main
+package processes
 
 import (
 	"encoding/json"
@@ -29,10 +29,10 @@ func TestRollingUpgradeAndBack(t *testing.T) {
 		}
 	}
 	migrate(former)
-	c := newCluster(t, url, testenv.RedisURL(t))
+	c := New(t, url, testenv.RedisURL(t))
 	start := func(program, process, name string) *testenv.Process {
 		t.Helper()
-		p := testenv.Program{Path: program, Env: append(c.env, "TACTUS_BEAT_NAME="+name)}.
+		p := testenv.Program{Path: program, Env: append(c.Env, "TACTUS_BEAT_NAME="+name)}.
 			Start(t, process, "--http-addr", "127.0.0.1:0")
 		p.AwaitReady()
 		return p
@@ -56,7 +56,7 @@ func TestRollingUpgradeAndBack(t *testing.T) {
 	made := func(by *testenv.Process) { // by an api, and fires from then on
 		t.Helper()
 		name := fmt.Sprintf("s%d", len(schedules))
-		status, body := ask(t, "POST", by.URL()+"/api/v1/schedules",
+		status, body := Ask(t, "POST", by.URL()+"/api/v1/schedules",
 			fmt.Sprintf(`{"name":%q,"interval_seconds":1,"task_name":"t","queue":"work"}`, name))
 		if status != 201 {
 			t.Fatalf("create: %d %s", status, body)
@@ -70,20 +70,20 @@ func TestRollingUpgradeAndBack(t *testing.T) {
 	goOn := func() {
 		t.Helper()
 		for _, s := range schedules {
-			c.fires(s, c.runs(s)+2)
+			c.Fires(s, c.Runs(s)+2)
 		}
 	}
 	old := all(former, "old")
 	made(old[0])
 	goOn()
 
-	if err := migrations.Ready(t.Context(), c.pool); err == nil {
+	if err := migrations.Ready(t.Context(), c.Pool); err == nil {
 		early := all("", "early") // this release on the schema of the one before
 		made(early[0])
 		goOn()
 		stop(early)
 	} else {
-		early := testenv.Program{Env: c.env}.Start(t, "api", "--http-addr", "127.0.0.1:0")
+		early := testenv.Program{Env: c.Env}.Start(t, "api", "--http-addr", "127.0.0.1:0")
 		notReady(t, early, "the schema lacks")
 		stop([]*testenv.Process{early})
 	}
@@ -102,7 +102,7 @@ func TestRollingUpgradeAndBack(t *testing.T) {
 	stop(back[2:]) // the beat
 	testenv.Eventually(t, "all are handed over", func() error {
 		var due int
-		if err := c.pool.QueryRow(t.Context(), `select count(*) from tactus.runs where status = 'due'`).Scan(&due); err != nil {
+		if err := c.Pool.QueryRow(t.Context(), `select count(*) from tactus.runs where status = 'due'`).Scan(&due); err != nil {
 			return err
 		}
 		return above(-int64(due), -1)
@@ -111,19 +111,19 @@ func TestRollingUpgradeAndBack(t *testing.T) {
 	c.handedOverOnce("work")
 	last := start("", "beat", "recent") // settles what came due meanwhile, for verify
 	relay := start("", "relay", "")
-	c.verify(began, c.settled(), time.Minute)
+	c.Verify(began, c.Settled(), time.Minute)
 	stop([]*testenv.Process{last, relay})
 }
 
 // handedOverOnce checks that a queue has one task for each run.
-func (c *cluster) handedOverOnce(queue string) {
+func (c *Cluster) handedOverOnce(queue string) {
 	c.Helper()
 	var runs, twice int64
-	if err := c.pool.QueryRow(c.Context(), `select count(*), count(*) - count(distinct (schedule_id, due_at)) from tactus.runs
+	if err := c.Pool.QueryRow(c.Context(), `select count(*), count(*) - count(distinct (schedule_id, due_at)) from tactus.runs
 		where status = 'sent'`).Scan(&runs, &twice); err != nil {
 		c.Fatal(err)
 	}
-	tasks, err := testenv.Client(c, c.redis).LLen(c.Context(), queue).Result()
+	tasks, err := testenv.Client(c, c.Redis).LLen(c.Context(), queue).Result()
 	if err != nil || tasks != runs || twice > 0 || runs < 10 {
 		c.Errorf("%d tasks for %d runs, of which %d are for a due time of another; %v", tasks, runs, twice, err)
 	}
@@ -135,7 +135,7 @@ func releaseBefore(t *testing.T) (path string) {
 	t.Helper()
 	git := func(args ...string) (string, error) {
 		cmd := exec.CommandContext(t.Context(), "git", args...)
-		cmd.Dir = repository
+		cmd.Dir = filepath.Join("..", "..")
 		out, err := cmd.Output()
 		return strings.TrimSpace(string(out)), err
 	}
@@ -150,8 +150,13 @@ func releaseBefore(t *testing.T) (path string) {
 	if err != nil {
 		t.Skip("not a Git checkout with its history: the release before is not there to be built")
 	}
-	dir := t.TempDir()
-	shell(t, repository, "git archive "+commit+" | tar -x -C "+dir)
+	dir, archive := t.TempDir(), filepath.Join(t.TempDir(), "release.tar")
+	if _, err := git("archive", "--output="+archive, commit); err != nil {
+		t.Fatalf("archive %s: %v", commit, err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "tar", "-xf", archive, "-C", dir).CombinedOutput(); err != nil {
+		t.Fatalf("unpack %s: %v: %s", commit, err, out)
+	}
 	path = filepath.Join(dir, "tactus")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", path, "./cmd/tactus")
 	cmd.Dir, cmd.Env = dir, append(cmd.Environ(), "CGO_ENABLED=0")
