@@ -57,6 +57,9 @@ func TestEveryPolicyIsExplained(t *testing.T) {
 			if said := of.help[of.prefix+name]; said == "" || !strings.Contains(help, said) {
 				t.Errorf("tactus schedule %s --help does not say of %s: %s", of.command, name, said)
 			}
+			if n := len(regexp.MustCompile(`\([^()]+\)`).FindAllString(doc, -1)); n <= strings.Count(choices, ",") {
+				t.Errorf("%s has %d examples, want one for each of %s: %s", name, n, choices, doc)
+			}
 			for choice := range strings.SplitSeq(choices, ",") {
 				if !regexp.MustCompile(`\b` + choice + `\b[^();:]*\([^()]+\)`).MatchString(doc) {
 					t.Errorf("there is no example of %s %s in: %s", name, choice, doc)
