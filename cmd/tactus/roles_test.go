@@ -18,8 +18,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/servers"
 	"github.com/tactus-dev/tactus/internal/processes"
+	"github.com/tactus-dev/tactus/internal/servers"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/migrations"
 	"github.com/tactus-dev/tactus/outbox"
