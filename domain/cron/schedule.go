@@ -178,10 +178,10 @@ func (z *zoned) next(w Walls, after int64) (int64, bool) {
 	from := z.afterRepeated(seg, after+1+seg.offset)
 	for {
 		wall, ok := w.NextWall(from, limit+seg.offset-from)
-		if !ok || wall-seg.offset > limit {
+		if ok = ok && wall-seg.offset <= limit; !ok && !z.repeatsBefore(seg, from) {
 			return 0, false
 		}
-		if wall-seg.offset < seg.end {
+		if ok && wall-seg.offset < seg.end {
 			if due := wall - seg.offset; z.overlap != OverlapSecond || !z.repeatedLater(seg, wall) {
 				return due, true
 			}
@@ -189,7 +189,7 @@ func (z *zoned) next(w Walls, after int64) (int64, bool) {
 		if seg.end == ever {
 			return 0, false
 		}
-		if far := wall - seg.offset - 2*day; far > seg.end && from-seg.offset < seg.end-2*day {
+		if far := wall - seg.offset - 2*day; ok && far > seg.end && from-seg.offset < seg.end-2*day {
 			// Nothing matches before wall, and the end of this segment repeats nothing from before from: no need to
 			// visit the segments on the way.
 			seg = z.segmentAt(far)
@@ -198,7 +198,7 @@ func (z *zoned) next(w Walls, after int64) (int64, bool) {
 		}
 		following := z.segmentAt(seg.end)
 		gapStart, gapEnd := seg.end+seg.offset, seg.end+following.offset
-		if wall >= gapStart && wall < gapEnd && z.runAfter && gapEnd-gapStart <= correction {
+		if ok && wall >= gapStart && wall < gapEnd && z.runAfter && gapEnd-gapStart <= correction {
 			return seg.end, true
 		}
 		seg, from = following, z.afterRepeated(following, gapEnd)
@@ -212,6 +212,12 @@ func (z *zoned) afterRepeated(seg segment, wall int64) int64 {
 		return wall
 	}
 	return max(wall, seg.start+z.offsetBefore(seg))
+}
+
+// repeatsBefore reports whether the segment after this one shows again, and not for nothing, wall times before the given
+// one. The last wall time of all may be among them.
+func (z *zoned) repeatsBefore(seg segment, wall int64) bool {
+	return z.overlap != OverlapFirst && z.repeatedLater(seg, wall-1)
 }
 
 // repeatedLater reports whether the segment after this one shows the wall time again.

@@ -60,6 +60,10 @@ func TestDue(t *testing.T) {
 			[]string{"2026-11-01T01:30:00-04:00", "2026-11-01T01:30:00-05:00", "2026-11-02T01:30:00-05:00"},
 		},
 		{
+			"an overlap, both, at the end", "DTSTART:20261031T013000\nRRULE:FREQ=DAILY;COUNT=2", "America/New_York", "", cron.OverlapBoth,
+			[]string{"2026-10-31T01:30:00-04:00", "2026-11-01T01:30:00-04:00", "2026-11-01T01:30:00-05:00", "never"},
+		},
+		{
 			"an overlap, second", "DTSTART:20261101T013000\nRRULE:FREQ=DAILY", "America/New_York", "", cron.OverlapSecond,
 			[]string{"2026-11-01T01:30:00-05:00", "2026-11-02T01:30:00-05:00"},
 		},
@@ -226,4 +230,44 @@ func TestStart(t *testing.T) {
 	if at, ok := due.Next(start.Add(-1)); !ok || !at.Equal(start) {
 		t.Errorf("%s, %v", at, ok)
 	}
+}
+
+// TestCountEndsWithItsWallTime compares rules that end around a change of the clocks with the same rules without an
+// end: what is due is the same, up to the wall time that COUNT counts last, in all of its showings.
+func TestCountEndsWithItsWallTime(t *testing.T) {
+	t.Parallel()
+	const layout = "20060102T150405"
+	for _, zone := range []string{"America/New_York", "Australia/Lord_Howe"} {
+		for _, start := range []string{"20261031T230000", "20261031T013000", "20260405T000000", "20260405T013000"} {
+			for _, rule := range []string{"FREQ=DAILY", "FREQ=HOURLY", "FREQ=MINUTELY;INTERVAL=20", "FREQ=DAILY;BYHOUR=0,1,2;BYMINUTE=0,45"} {
+				for _, overlap := range []cron.OverlapPolicy{"", cron.OverlapFirst, cron.OverlapSecond, cron.OverlapBoth} {
+					endless := "DTSTART:" + start + "\nRRULE:" + rule
+					walls := dueTimes(bind(t, endless, "UTC", "", ""), 12) // those that COUNT counts
+					for n, wall := range walls {
+						last := wall.Format(layout)
+						var want []time.Time
+						for _, at := range dueTimes(bind(t, endless, zone, cron.GapSkip, overlap), 40) {
+							if at.Format(layout) <= last {
+								want = append(want, at)
+							}
+						}
+						got := dueTimes(bind(t, fmt.Sprintf("%s;COUNT=%d", endless, n+1), zone, cron.GapSkip, overlap), 40)
+						if diff := cmp.Diff(want, got); diff != "" {
+							t.Fatalf("%s in %s, %q, COUNT=%d (-want +got):\n%s", endless, zone, overlap, n+1, diff)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// dueTimes returns the first n due times, or fewer if there are no more.
+func dueTimes(due rrule.Recurrence, n int) (all []time.Time) {
+	at, ok := due.Next(time.Time{})
+	for ok && len(all) < n {
+		all = append(all, at)
+		at, ok = due.Next(at)
+	}
+	return all
 }
