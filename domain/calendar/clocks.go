@@ -18,6 +18,11 @@ type clocks struct {
 	plain bool
 }
 
+// has reports whether a time of a day is in one of the windows.
+func (all windows) has(clock int64) bool {
+	return slices.ContainsFunc(all, func(w window) bool { return w.from <= clock && clock < w.to })
+}
+
 // without returns what others leave of windows.
 func (all windows) without(others windows) (left windows) {
 	for _, w := range all {

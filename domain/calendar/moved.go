@@ -1,6 +1,7 @@
 package calendar
 
 import (
+	"iter"
 	"time"
 
 	"github.com/tactus-dev/tactus/domain/cron"
@@ -254,12 +255,40 @@ func (s *search) fromDay(
 		}
 	}
 	for _, piece := range s.pieces(source) {
-		at, due, ok := s.fromPiece(date, piece, narrow, wanted, first)
+		own := true
+		if gap, tells := s.Recurrence.(shifter); tells && piece.skipped > 0 {
+			var walls iter.Seq[int64]
+			walls, own = gap.Shifted(piece.begin)
+			at, ok := s.fromGap(date, piece, walls, narrow, wanted, first)
+			if ok && (!found || at.Before(best) == first) {
+				best, from, found = at, piece.begin, true
+			}
+		}
+		at, due, ok := s.fromPiece(date, piece, own, narrow, wanted, first)
 		if ok && (!found || at.Before(best) == first) {
 			best, from, found = at, due, true
 		}
 	}
 	return best, from, found
+}
+
+// fromGap returns the first (or last) of the wall times that a piece skips as it begins, where it has moved to.
+func (s *search) fromGap(
+	date int64, p piece, walls iter.Seq[int64], left windows, wanted func(time.Time) bool, first bool,
+) (best time.Time, found bool) {
+	for wall := range walls {
+		if s.steps--; s.steps <= 0 {
+			break
+		}
+		clock := wall - floorDay(wall)*day
+		if !left.has(clock) {
+			continue
+		}
+		if at, moves := s.movesAt(p.begin, clock, date); moves && wanted(at) && (!found || at.Before(best) == first) {
+			best, found = at, true
+		}
+	}
+	return best, found
 }
 
 // mostShift is more than a change of the clocks shifts a time within its day, in seconds.
@@ -269,6 +298,13 @@ const mostShift = 4 * 3600
 type piece struct {
 	begin, end time.Time
 	zero       int64 // when the clocks would show midnight, in seconds since 1970
+	skipped    int64 // how many seconds the clocks skip as it begins
+}
+
+// shifter is a recurrence that tells which wall times are due at an instant because the zone skipped them. A due time
+// moves at its own local time, not at the one to which the change of the clocks brought it.
+type shifter interface {
+	Shifted(at time.Time) (walls iter.Seq[int64], own bool)
 }
 
 // pieces returns the pieces of a day; a day that the zone skips has none.
@@ -280,15 +316,21 @@ func (s *search) pieces(date int64) (all []piece) {
 		if _, change := begin.In(s.filter.Location).ZoneBounds(); !change.IsZero() && change.Before(end) {
 			until = change
 		}
-		all = append(all, piece{begin, until, date*day - int64(offset)})
+		_, before := begin.Add(-1).In(s.filter.Location).Zone()
+		p := piece{begin, until, date*day - int64(offset), int64(offset - before)}
+		if begin.Unix()-p.zero < p.skipped { // what is skipped is of the day before
+			p.skipped = 0
+		}
+		all = append(all, p)
 		begin = until
 	}
 	return all
 }
 
-// fromPiece returns the first (or last) due time that has moved onto a day from a piece of another.
+// fromPiece returns the first (or last) due time that has moved onto a day from a piece of another. It leaves out what
+// is due as the piece begins, unless that is due for its own sake.
 func (s *search) fromPiece(
-	date int64, p piece, left windows, wanted func(time.Time) bool, first bool,
+	date int64, p piece, own bool, left windows, wanted func(time.Time) bool, first bool,
 ) (at, due time.Time, found bool) {
 	ok, asked := true, false
 	for i := range left {
@@ -313,6 +355,9 @@ func (s *search) fromPiece(
 		s.steps--
 		for due, ok = step(begin); ok && !due.Before(from) && due.Before(to) && s.steps > 0; due, ok = step(due) {
 			s.steps--
+			if !own && due.Equal(p.begin) {
+				continue
+			}
 			if at, moves := s.moves(due, date); moves && wanted(at) {
 				return at, due, true
 			}
@@ -327,11 +372,16 @@ func (s *search) fromPiece(
 // moves reports whether a due time moves onto a day, and when it is due there. Its clock is excluded on all days
 // between but perhaps the odd ones.
 func (s *search) moves(due time.Time, date int64) (at time.Time, ok bool) {
+	wall := wallOf(due, s.filter.Location)
+	return s.movesAt(due, wall-floorDay(wall)*day, date)
+}
+
+// movesAt is moves for a due time that the clocks would have shown at a certain time.
+func (s *search) movesAt(due time.Time, clock, date int64) (at time.Time, ok bool) {
 	if _, excluded := s.filter.Excluded(due); !excluded {
 		return time.Time{}, false
 	}
-	wall, nanoseconds := wallOf(due, s.filter.Location), due.Nanosecond()
-	clock := wall - floorDay(wall)*day
+	nanoseconds := due.Nanosecond()
 	for _, between := range s.odd {
 		if _, allowed := s.shown(between, clock, nanoseconds); allowed {
 			return time.Time{}, false

@@ -3,6 +3,7 @@ package calendar_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,7 +20,10 @@ type naive struct {
 	only     bool
 	on       string
 	location *time.Location
+	expr     string
 	landings map[int64]landing // by the seconds of a local time: many due times look at the same days
+
+	everywhere calendar.Recurrence // the same wall times, in UTC
 }
 
 // landing is what a due time that moves to a local time finds there.
@@ -75,8 +79,10 @@ func (n naive) due(r calendar.Recurrence, from, to time.Time) (all []time.Time) 
 		taken[at.In(n.location).Format("2006-01-02")] = true
 	}
 	for _, at := range excluded {
-		if moved, ok := n.move(at); ok && !(n.on == calendar.DropIfTaken && taken[moved.In(n.location).Format("2006-01-02")]) {
-			all = append(all, moved)
+		for _, wall := range n.shown(at) {
+			if moved, ok := n.move(wall); ok && !(n.on == calendar.DropIfTaken && taken[moved.In(n.location).Format("2006-01-02")]) {
+				all = append(all, moved)
+			}
 		}
 	}
 	slices.SortFunc(all, time.Time.Compare)
@@ -84,23 +90,38 @@ func (n naive) due(r calendar.Recurrence, from, to time.Time) (all []time.Time) 
 	return slices.DeleteFunc(all, func(at time.Time) bool { return !at.After(from) || at.After(to) })
 }
 
-func (n naive) move(at time.Time) (time.Time, bool) {
+// shown are the local times at which something is due that is due at an instant: several, if the zone skipped some.
+func (n naive) shown(at time.Time) (walls []time.Time) {
+	offset := func(at time.Time) time.Duration {
+		_, seconds := at.In(n.location).Zone()
+		return time.Duration(seconds) * time.Second
+	}
+	from, to := at.UTC().Add(offset(at.Add(-time.Second))), at.UTC().Add(offset(at))
+	if gap := to.Sub(from); gap <= 0 || gap > 3*time.Hour || strings.HasPrefix(n.expr, "*/") || from.Day() != to.Day() {
+		return []time.Time{to}
+	}
+	due := n.everywhere
+	for wall, ok := due.Next(from.Add(-1)); ok && !wall.After(to); wall, ok = due.Next(wall) {
+		walls = append(walls, wall)
+	}
+	return walls
+}
+
+func (n naive) move(wall time.Time) (time.Time, bool) {
 	step := 24 * time.Hour
 	switch n.on {
 	case calendar.Skip:
-		return at, false
+		return wall, false
 	case calendar.PreviousAllowed:
 		step = -step
 	}
-	local := at.In(n.location)
-	wall := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), 0, time.UTC)
 	for range calendar.MaxMove {
 		wall = wall.Add(step)
 		if there := n.land(wall); there.ok {
 			return there.at, true
 		}
 	}
-	return at, false
+	return wall, false
 }
 
 func (n naive) land(wall time.Time) landing {
@@ -116,7 +137,6 @@ func (n naive) land(wall time.Time) landing {
 // drawn is a recurrence, a filter and a window.
 type drawn struct {
 	zone string
-	expr string
 	naive
 	from time.Time
 }
@@ -138,9 +158,11 @@ func draw(t *rapid.T) drawn {
 		t.Fatal(err)
 	}
 	around, _ := time.Parse("2006-01-02", z.around)
-	d := drawn{zone: z.name, expr: rapid.SampledFrom([]string{
-		"0 9 * * *", "0 9 * * 1-5", "30 2 * * *", "0 9,15 * * 1", "0 0 1,15 * *", "*/45 * * * *", "30 1 * * 0", "0 12 LW * *", "0 0 * * *", "59 23 * * 5",
-	}).Draw(t, "cron")}
+	d := drawn{zone: z.name}
+	d.expr = rapid.SampledFrom([]string{
+		"0 2,3 * * *", "15,45 0,2 * * 0", "0 9 * * *", "0 9 * * 1-5", "30 2 * * *", "0 9,15 * * 1", "0 0 1,15 * *", "*/45 * * * *", "30 1 * * 0", "0 12 LW * *", "0 0 * * *", "59 23 * * 5",
+	}).Draw(t, "cron")
+	d.everywhere = cronOf(t, d.expr, time.UTC)
 	d.location, d.landings = location, map[int64]landing{}
 	d.only = rapid.Bool().Draw(t, "only")
 	d.on = rapid.SampledFrom(calendar.Choices).Draw(t, "on")

@@ -205,6 +205,32 @@ func (z *zoned) next(w Walls, after int64) (int64, bool) {
 	}
 }
 
+// Shifted returns what is due at an instant because the zone skipped the wall times of it: those times, in order, as
+// seconds since 1970 of a clock in UTC. It also reports whether the wall time of the instant itself is due.
+func (s Schedule) Shifted(at time.Time) (walls iter.Seq[int64], own bool) {
+	return s.shifted(s.spec, at.Unix())
+}
+
+// Shifted is Schedule.Shifted.
+func (l Local) Shifted(at time.Time) (walls iter.Seq[int64], own bool) {
+	return l.shifted(l.walls, at.Unix())
+}
+
+func (z *zoned) shifted(w Walls, at int64) (walls iter.Seq[int64], own bool) {
+	seg := z.segmentAt(at)
+	gapStart, gapEnd := at+z.offsetBefore(seg), at+seg.offset
+	if at != seg.start || gapStart >= gapEnd || gapEnd-gapStart > correction || !z.runAfter {
+		return func(func(int64) bool) {}, true
+	}
+	wall, ok := w.NextWall(gapEnd, 0)
+	return func(yield func(int64) bool) {
+		wall, ok := w.NextWall(gapStart, gapEnd-gapStart)
+		for ok && wall < gapEnd && yield(wall) {
+			wall, ok = w.NextWall(wall+1, gapEnd-wall)
+		}
+	}, ok && wall == gapEnd
+}
+
 // afterRepeated moves a wall time of the segment past those that the segment before has shown already, when only the
 // first showing counts.
 func (z *zoned) afterRepeated(seg segment, wall int64) int64 {

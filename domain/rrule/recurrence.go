@@ -1,6 +1,7 @@
 package rrule
 
 import (
+	"iter"
 	"slices"
 	"time"
 
@@ -154,6 +155,17 @@ func (r Recurrence) prevOfRule(before time.Time) (time.Time, bool) {
 		at, ok = r.rule.Prev(at)
 	}
 	return at, ok
+}
+
+// Shifted returns the wall times of the rule that are due at an instant because the zone skipped them (see
+// cron.Local.Shifted), and reports whether the instant is due for its own sake.
+func (r Recurrence) Shifted(at time.Time) (walls iter.Seq[int64], own bool) {
+	if r.rule == nil {
+		return func(func(int64) bool) {}, true
+	}
+	walls, own = r.rule.Shifted(at)
+	_, date := slices.BinarySearchFunc(r.rdates, at, time.Time.Compare)
+	return walls, own || date
 }
 
 func (r Recurrence) excluded(at time.Time) bool {
