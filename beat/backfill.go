@@ -83,15 +83,15 @@ type openBackfill struct {
 
 // openBackfillsSQL reads a page of the open backfills. The oldest open backfill of each schedule is ready if fewer of
 // its runs are unfinished than may be active, or, once it has made all its runs, if none is unfinished (it can then be
-// ended).
+// ended). A backfill of a schedule that was deleted is ready to be ended whatever is unfinished.
 const openBackfillsSQL = `
 with open as materialized (
-    select id, schedule_id, max_active, place, total from tactus.backfills
+    select id, schedule_id, max_active, place, total, created_at from tactus.backfills
     where ended_at is null and id > @after::uuid order by id limit @most::bigint
 )
 select f.id, f.schedule_id, not exists (
         select from tactus.backfills e where e.schedule_id = f.schedule_id and e.ended_at is null and e.id < f.id
-    ) and case when f.place < f.total then a.active < f.max_active else a.active = 0 end
+    ) and case when s.deleted_at is not null or s.created_at > f.created_at then true when f.place < f.total then a.active < f.max_active else a.active = 0 end
 from open f join tactus.schedules s on s.id = f.schedule_id, lateral (` + activeSQL + `) a
 order by f.id`
 

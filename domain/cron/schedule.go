@@ -240,8 +240,8 @@ func (z *zoned) afterRepeated(seg segment, wall int64) int64 {
 	return max(wall, seg.start+z.offsetBefore(seg))
 }
 
-// repeatsBefore reports whether the segment after this one shows again, and not for nothing, wall times before the given
-// one. The last wall time of all may be among them.
+// repeatsBefore reports whether the segment after this one shows wall times before the given one again, and they count
+// there. The last wall time of all may be among them.
 func (z *zoned) repeatsBefore(seg segment, wall int64) bool {
 	return z.overlap != OverlapFirst && z.repeatedLater(seg, wall-1)
 }

@@ -94,7 +94,9 @@ func (r Rule) walls(budget *int, location *time.Location, start time.Time) (*wal
 		}
 		at = next
 	}
-	if w.spend(allowance - steps); steps <= 0 {
+	if w.spend(allowance - steps); at < w.start {
+		return w, nil // nothing is ever due, as In finds out
+	} else if steps <= 0 {
 		return nil, &Error{Code: CodeSyntax, Part: "COUNT", Hint: "it takes too long to count: use UNTIL"}
 	}
 	w.last = at
