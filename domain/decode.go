@@ -250,7 +250,8 @@ func names[T any]() (all []string) {
 // readOnly lists members that an answer has and a request may carry back. Their values are ignored.
 var readOnly = []string{
 	"id", "version", "created_at", "updated_at", "effective_from", "trigger_set_at", "deleted_at", "last_run_at", "next_run_at",
-	"invalid_reason", "managed_by", "warnings", "total_run_count", "last_status", "last_error", "success_rate", "message",
+	"invalid_reason", "managed_by", "warnings", "total_run_count", "last_status", "last_error", "success_rate",
+	"last_runtime_seconds", "owner", "message",
 	"paused_at", "paused_until", "paused_by", "pause_reason", "pause_group", "skip_until", "skipped_by", "skip_reason",
 	"completed_at", "state",
 }

@@ -163,7 +163,7 @@ func TestRevokingANameEndsItsKeys(t *testing.T) {
 	if err := pool.QueryRow(t.Context(), notRevoked).Scan(&good); err != nil || good != 0 {
 		t.Errorf("%d keys of the name are good, %v", good, err)
 	}
-	if got := tactus(t, "key", "revoke", "busy", database); got.code != exitFailure {
+	if got := tactus(t, "key", "revoke", "busy", database); got.code != exitNotFound {
 		t.Errorf("once more: %+v", got)
 	}
 }

@@ -23,7 +23,7 @@ var putBack = []string{
 	`{"name":"seconds","cron_expression":"0 0 9 * * *","cron_seconds":true,"task_name":"t","stream":"s","expires_seconds":60,
 		"exclude_calendars":["closed"],"on_excluded":"next_allowed","on_completed":"delete"}`,
 	`{"name":"interval","interval_seconds":60,"interval_anchor":"2026-01-01T00:00:00Z","task_name":"t","task_params":{"a":1e5},"only_calendars":["open"]}`,
-	`{"name":"once","run_at":"2199-01-01T00:00:00.123456Z","task_name":"t"}`,
+	`{"name":"once","run_at":"2199-01-01T00:00:00.123456Z","task_name":"t","tags":["source:files"]}`,
 	`{"name":"recurrence","rrule":"FREQ=WEEKLY;INTERVAL=2;BYDAY=MO\nEXDATE:20991231T000000","timezone":"Asia/Tokyo","task_name":"t"}`,
 	`{"name":"quartz","cron_expression":"0 0 12 ? * MON-FRI 2026-2099","cron_dialect":"quartz","cron_seconds":true,"task_name":"t"}`,
 	`{"preset_name":"every_hour","task_name":"unnamed"}`,
@@ -52,8 +52,8 @@ func TestEveryGetCanBePutBack(t *testing.T) {
 	s.do(t, "PUT", "/calendars/open", `{"days":[{"from":"2020-01-01","to":"2198-12-31"}]}`).want(t, 201)
 	for _, definition := range putBack {
 		at := "/schedules/" + s.do(t, "POST", "/schedules", definition).want(t, 201).member(t, "id")
-		if _, err := s.pool.Exec(t.Context(), `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, finished_at, error)
-			select gen_random_uuid(), id, now(), 'scheduled', 'failed', 1, now(), 'wrong' from tactus.schedules where id = $1`, at[len("/schedules/"):]); err != nil {
+		if _, err := s.pool.Exec(t.Context(), `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, started_at, finished_at, error)
+			select gen_random_uuid(), id, now(), 'scheduled', 'failed', 1, now(), now(), 'wrong' from tactus.schedules where id = $1`, at[len("/schedules/"):]); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.pool.Exec(t.Context(), halted, at[len("/schedules/"):]); err != nil {
