@@ -64,14 +64,22 @@ func TestOneRelayServesASink(t *testing.T) {
 // heldUp is a sink that takes nothing while it is held, like one of a relay that was stopped.
 type heldUp struct {
 	relay.Sink
-	held    atomic.Bool
-	release chan struct{}
+	until atomic.Pointer[chan struct{}] // closed when it goes on; nil while it is not held
+}
+
+func (s *heldUp) hold() (release func()) {
+	until := make(chan struct{})
+	s.until.Store(&until)
+	return func() {
+		s.until.Store(nil)
+		close(until)
+	}
 }
 
 func (s *heldUp) Append(ctx context.Context, at relay.Mark, entries []relay.Entry) (relay.Mark, error) {
-	if s.held.Load() {
+	if until := s.until.Load(); until != nil {
 		select {
-		case <-s.release:
+		case <-*until:
 		case <-ctx.Done():
 			return relay.Mark{}, ctx.Err()
 		}
@@ -88,7 +96,7 @@ func TestFollowerTakesOver(t *testing.T) {
 	var sinks [2]*heldUp
 	var relays [2]*relay.Relay
 	for i := range routes {
-		sinks[i] = &heldUp{Sink: routes[i].Sink, release: make(chan struct{})}
+		sinks[i] = &heldUp{Sink: routes[i].Sink}
 		routes[i].Sink = sinks[i]
 		relays[i], _ = w.relay(t, relay.Config{}, routes[i])
 	}
@@ -98,14 +106,12 @@ func TestFollowerTakesOver(t *testing.T) {
 		if serving == relays[1] {
 			held = sinks[1]
 		}
-		held.held.Store(true)
+		release := held.hold()
 		w.put(t, "changed meanwhile", 3)
 		w.awaitEvents(t)
-		held.held.Store(false)
-		close(held.release)
+		release()
 		w.put(t, "changed afterwards", 3)
 		w.awaitEvents(t)
-		held.release = make(chan struct{})
 	}
 }
 
