@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -63,9 +64,7 @@ func (c *Client) Follow(ctx context.Context, filter ListEventsParams) iter.Seq2[
 // present is the cursor of now.
 func (c *Client) present(ctx context.Context, query url.Values) (string, error) {
 	asked := url.Values{"after": {"now"}}
-	for name, of := range query {
-		asked[name] = of
-	}
+	maps.Copy(asked, query)
 	var page EventPage
 	err := c.Do(ctx, Request{Path: "/events", Query: asked}, &page)
 	return page.Next, err
