@@ -90,9 +90,12 @@ func TestLostAnswerOfMissed(t *testing.T) {
 	proxy, url := testenv.Through(t, w.url)
 	b, a := w.beatOver(testenv.Connect(t, url), "a"), at{s}
 	w.step(b, a.due(1))
+	w.step(b, a.due(5).Add(30*time.Second)) // so that the connection knows the statement whose answer is lost
 	w.setClock(a.due(11).Add(30 * time.Second))
 	proxy.BlackHole(testenv.ToClient)
-	want := []string{a.run(1), a.missed(2, 10, domain.ReasonSuperseded), a.run(11)}
+	want := []string{
+		a.run(1), a.missed(2, 4, domain.ReasonSuperseded), a.run(5), a.missed(6, 10, domain.ReasonSuperseded), a.run(11),
+	}
 	err := w.unanswered(true, func(ctx context.Context) error {
 		return b.fire(ctx, w.now.UnixMicro())
 	}, func() error { return w.expect(s.ID, want...) })
