@@ -53,12 +53,12 @@ func eachFlagOf(command *kong.Node, do func(*kong.Flag)) {
 
 // policyHelp is how the API describes what is a choice of several, in words of the command line, by the name of the
 // member behind a prefix.
-func policyHelp[T any](prefix string) kong.Vars {
+func policyHelp[T any](prefix string) map[string]string {
 	flagOf := map[string]string{}
 	for flag, member := range memberOf {
 		flagOf[member] = "--" + flag
 	}
-	vars := kong.Vars{}
+	vars := map[string]string{}
 	for field := range reflect.TypeFor[T]().Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if field.Tag.Get("enum") != "" {
@@ -68,6 +68,23 @@ func policyHelp[T any](prefix string) kong.Vars {
 		}
 	}
 	return vars
+}
+
+// explain returns what puts texts into the help of flags, where it names them as ${name}. The texts are no variables of
+// kong's, which goes through all variables again for each flag: with texts as long as these, each command would begin
+// by that for a fifth of a second.
+func explain(texts ...map[string]string) func(*kong.Kong) error {
+	var pairs []string
+	for _, some := range texts {
+		for name, text := range some {
+			pairs = append(pairs, "${"+name+"}", strings.ReplaceAll(text, "$", "$$"))
+		}
+	}
+	inHelp := strings.NewReplacer(pairs...)
+	return func(k *kong.Kong) error {
+		eachFlagOf(k.Model.Node, func(flag *kong.Flag) { flag.Help = inHelp.Replace(flag.Help) })
+		return nil
+	}
 }
 
 // flagWords maps members to the flags and arguments of a command that give them.

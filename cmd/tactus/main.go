@@ -89,9 +89,9 @@ func newParser(into *commands, to console, exit func(int)) (*kong.Kong, error) {
 		kong.Vars{
 			"version": versions(), "sections": sectionNames(), "differences": strings.Join(importer.Kinds, ", "),
 		},
-		kong.Vars(tracingHelp), policyHelp[domain.Definition](""), policyHelp[domain.BackfillRequest]("backfill_"),
 		kong.Exit(exit), kong.Resolvers(secretFiles{}, contexts{}),
-		durations, pointed[comingTime](), pointed[inSeconds](), kong.PostBuild(knowMembers))
+		durations, pointed[comingTime](), pointed[inSeconds](), kong.PostBuild(knowMembers),
+		kong.PostBuild(explain(tracingHelp, policyHelp[domain.Definition](""), policyHelp[domain.BackfillRequest]("backfill_"))))
 }
 
 func run(args []string, out, problems io.Writer) int {
